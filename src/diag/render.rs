@@ -1,0 +1,1 @@
+//! Problems drawn for people.

@@ -1,0 +1,5 @@
+//! Every sentence a problem is told in, one method a problem; one file a stage.
+
+mod data;
+mod names;
+mod syntax;

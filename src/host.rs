@@ -1,0 +1,186 @@
+//! The outside world as the front half sees it: reading, listing and asking, nothing else.
+//!
+//! [`RealHost`] is the machine; [`MemHost`] is a map of files for tests and editors. What is *written* goes
+//! through `store`.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+/// What kind of thing a path names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Folder,
+    /// Anything else: a device, a pipe, a socket.
+    Other,
+}
+
+/// What the host says of a path without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// File, folder or other.
+    pub kind: Kind,
+    /// Bytes.
+    pub size: u64,
+    /// Changes when the file does (time of change and inode mixed); only ever an accelerator before a digest.
+    pub stamp: u64,
+}
+
+/// Reading, listing and asking. Every path is used as given; relative ones start at the working folder.
+pub trait Host: Sync {
+    /// The bytes of a regular file.
+    ///
+    /// # Errors
+    /// What the system says; `InvalidInput` for what is not a regular file.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// What a path names, links followed.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn stat(&self, path: &Path) -> io::Result<Stat>;
+
+    /// The names in a folder, sorted.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn list(&self, path: &Path) -> io::Result<Vec<String>>;
+
+    /// The bytes of the regular file that `name` (a relative path from a table's cell) names beneath `root`.
+    /// A name can never reach outside `root`: neither by `..` nor by a link.
+    ///
+    /// # Errors
+    /// `PermissionDenied` when the name leaves the root; what the system says otherwise.
+    fn read_beneath(&self, root: &Path, name: &str) -> io::Result<Vec<u8>>;
+}
+
+/// Does a relative name stay below its root by its words alone (no `..`, not absolute, no NUL)?
+#[must_use]
+pub fn stays_beneath(name: &str) -> bool {
+    !name.is_empty()
+        && !name.contains('\0')
+        && Path::new(name).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+}
+
+/// The machine.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct RealHost;
+
+fn not_regular(path: &Path) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, format!("{} is not a regular file", path.display()))
+}
+
+impl Host for RealHost {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        if self.stat(path)?.kind != Kind::File {
+            return Err(not_regular(path));
+        }
+        std::fs::read(path)
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<Stat> {
+        let meta = std::fs::metadata(path)?;
+        let kind = if meta.is_file() {
+            Kind::File
+        } else if meta.is_dir() {
+            Kind::Folder
+        } else {
+            Kind::Other
+        };
+        let time = meta
+            .modified()
+            .ok()
+            .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
+            .map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
+        #[cfg(unix)]
+        let inode = std::os::unix::fs::MetadataExt::ino(&meta);
+        #[cfg(not(unix))]
+        let inode = 0;
+        Ok(Stat { kind, size: meta.len(), stamp: time ^ inode.rotate_left(40) })
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(path)? {
+            names.push(entry?.file_name().to_string_lossy().into_owned());
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn read_beneath(&self, root: &Path, name: &str) -> io::Result<Vec<u8>> {
+        use std::io::Read as _;
+        let root = cap_std::fs::Dir::open_ambient_dir(root, cap_std::ambient_authority())?;
+        // A FIFO would block an open for reading, so the kind is asked before and after.
+        if !root.metadata(name)?.is_file() {
+            return Err(not_regular(Path::new(name)));
+        }
+        let mut file = root.open(name)?;
+        if !file.metadata()?.is_file() {
+            return Err(not_regular(Path::new(name)));
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// A map of files, for tests and editors.
+#[derive(Debug, Default, Clone)]
+pub struct MemHost {
+    files: BTreeMap<PathBuf, Vec<u8>>,
+}
+
+impl MemHost {
+    /// No files.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With one more file.
+    #[must_use]
+    pub fn with(mut self, path: impl Into<PathBuf>, bytes: impl Into<Vec<u8>>) -> Self {
+        self.files.insert(path.into(), bytes.into());
+        self
+    }
+}
+
+impl Host for MemHost {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.files.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<Stat> {
+        if let Some(bytes) = self.files.get(path) {
+            return Ok(Stat { kind: Kind::File, size: bytes.len() as u64, stamp: 0 });
+        }
+        if self.files.keys().any(|file| file.starts_with(path)) {
+            return Ok(Stat { kind: Kind::Folder, size: 0, stamp: 0 });
+        }
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        let mut names: Vec<String> = self
+            .files
+            .keys()
+            .filter_map(|file| file.strip_prefix(path).ok())
+            .filter_map(|rest| rest.components().next())
+            .map(|first| first.as_os_str().to_string_lossy().into_owned())
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        if names.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(names) }
+    }
+
+    fn read_beneath(&self, root: &Path, name: &str) -> io::Result<Vec<u8>> {
+        if !stays_beneath(name) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        self.read(&root.join(name))
+    }
+}

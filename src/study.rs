@@ -1,0 +1,777 @@
+//! What is meant: a checked study, with every default filled in, ids instead of names and values refined.
+//!
+//! `check` makes it, nobody else does. All of it is serialisable, and its parts are what content keys are
+//! made of, so a field that changes no result (a comment, a place in the source) has no business in here;
+//! places stand in [`Places`], which no key sees.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+use crate::source::Span;
+
+/// A whole study.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Study {
+    /// `study NAME`.
+    pub name: String,
+    /// What it asks.
+    pub question: Option<String>,
+    /// Every random draw is a function of this and of its place.
+    pub seed: u64,
+    /// Images, labels and patients.
+    pub data: Data,
+    /// Folds, hold-out and validation.
+    pub split: Split,
+    /// Preparing and augmenting.
+    pub images: Images,
+    /// The network.
+    pub model: Model,
+    /// How it learns.
+    pub train: Train,
+    /// How it is judged.
+    pub evaluate: Evaluate,
+}
+
+/// Where each setting was written, by dotted path: `"train.epochs"` is the span of the value,
+/// `"train"` of the block's keyword, `"study"` of the study's header. Settings left to their default are absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Places {
+    spans: BTreeMap<String, Span>,
+}
+
+impl Places {
+    /// Records where a setting stands.
+    pub fn set(&mut self, path: impl Into<String>, span: Span) {
+        self.spans.insert(path.into(), span);
+    }
+
+    /// Where a setting stands, or the nearest block around it that was written, or the study's header.
+    #[must_use]
+    pub fn nearest(&self, path: &str) -> Option<Span> {
+        let mut path = path;
+        loop {
+            if let Some(span) = self.spans.get(path) {
+                return Some(*span);
+            }
+            match path.rsplit_once('.') {
+                Some((outer, _)) => path = outer,
+                None => return self.spans.get("study").copied(),
+            }
+        }
+    }
+
+    /// Where a setting stands, if it was written.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Option<Span> {
+        self.spans.get(path).copied()
+    }
+}
+
+// ---------------------------------------------------------------------------------------------- data
+
+/// `data { ... }`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Data {
+    /// `table`.
+    pub source: Source,
+    /// `image`: the column that names the files and the folder they lie in. `None` for phantoms and folders.
+    pub image: Option<ImageColumn>,
+    /// `label`: the column with the class. Folders and phantoms have a `label` column of their own.
+    pub label: String,
+    /// `labels = multiclass(...)`.
+    pub labels: Multiclass,
+    /// `classes`, in the order of the outputs; `None`: all that occur, sorted.
+    pub classes: Option<Vec<String>>,
+    /// `merge`: new class -> the labels it takes in.
+    pub merge: IndexMap<String, Vec<String>>,
+    /// `group`: who the patients are.
+    pub group: Group,
+    /// `keep`: rows for which this holds.
+    pub keep: Option<Predicate>,
+    /// `limit`: at most so many images a class, whole patients first.
+    pub limit: Option<Limit>,
+    /// `on_missing`: what to do with rows whose image file is not there.
+    pub on_missing: OnMissing,
+}
+
+/// Where rows come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// `csv(path)`: the path as written after interpolation, relative to the study file's folder.
+    Csv {
+        /// The file.
+        path: PathBuf,
+    },
+    /// `folder(root)`: one folder a class. Columns `image`, `label`.
+    Folder {
+        /// The folder of folders.
+        root: PathBuf,
+    },
+    /// `phantoms(images, patients, seed)`: drawn by us. Columns `image`, `label`, `patient`, `age`, `sex`, `view`.
+    Phantoms {
+        /// How many images.
+        images: u32,
+        /// Of how many patients.
+        patients: u32,
+        /// Seed of the drawings.
+        seed: u64,
+    },
+}
+
+/// `image = file(column, under = root)`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ImageColumn {
+    /// The column that holds file names.
+    pub column: String,
+    /// The folder they are opened beneath, relative to the study file's folder; default: the table's folder.
+    pub under: PathBuf,
+}
+
+/// `labels = multiclass(split_on, when_many, when_other)`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Multiclass {
+    /// What separates several labels in one cell.
+    pub split_on: Option<String>,
+    /// A row with several labels.
+    pub when_many: WhenMany,
+    /// A row whose label is not in `classes`.
+    pub when_other: WhenOther,
+}
+
+/// What becomes of rows with several labels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenMany {
+    /// E0202.
+    Error,
+    /// Left out, counted in the flow.
+    Drop,
+    /// The first one written counts.
+    First,
+}
+
+/// What becomes of rows with a label that is not listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenOther {
+    /// E0204.
+    Error,
+    /// Left out, counted in the flow.
+    Drop,
+}
+
+/// What becomes of rows whose image is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnMissing {
+    /// E0205.
+    Error,
+    /// Left out, counted in the flow.
+    Drop,
+}
+
+/// Who the patients are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Group {
+    /// A column of the table.
+    Column(String),
+    /// `none(because = "...")`: every image is its own patient, and the author says why.
+    None {
+        /// The reason, repeated in the report.
+        because: String,
+    },
+}
+
+/// `limit`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    /// `each(n)`
+    Each(u32),
+    /// `{ class = n }`; classes not named are not limited.
+    PerClass(IndexMap<String, u32>),
+}
+
+/// A condition over typed columns, `keep = ...`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Predicate {
+    /// Both.
+    And(Box<Predicate>, Box<Predicate>),
+    /// Either.
+    Or(Box<Predicate>, Box<Predicate>),
+    /// Not.
+    Not(Box<Predicate>),
+    /// A column against a value.
+    Compare {
+        /// Column.
+        column: String,
+        /// How.
+        comparison: Comparison,
+        /// With what.
+        value: Scalar,
+    },
+    /// A column in a list.
+    OneOf {
+        /// Column.
+        column: String,
+        /// The list.
+        values: Vec<Scalar>,
+    },
+    /// A number column within bounds.
+    Within {
+        /// Column.
+        column: String,
+        /// From.
+        start: f64,
+        /// To.
+        end: f64,
+        /// Is `end` within?
+        inclusive: bool,
+    },
+}
+
+/// How two values are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Comparison {
+    /// `==`
+    Equal,
+    /// `!=`
+    NotEqual,
+    /// `<`
+    Less,
+    /// `<=`
+    LessEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterEqual,
+}
+
+/// A number or a text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scalar {
+    /// A number.
+    Number(f64),
+    /// A text.
+    Text(String),
+}
+
+// --------------------------------------------------------------------------------------------- split
+
+/// `split { ... }`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Split {
+    /// `holdout`: share of patients kept out of every fold, 0..1.
+    pub holdout: f64,
+    /// `cv`.
+    pub cv: CrossValidation,
+    /// `validation`: share of each fold's training patients that early stopping and plateau look at, 0..1.
+    pub validation: f64,
+    /// `run = [0]`: only these folds are trained; empty: all.
+    pub run: Vec<u32>,
+}
+
+/// How rows are dealt into folds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CrossValidation {
+    /// Which way.
+    pub kind: FoldKind,
+    /// How many folds, from 2. For `folds_from` as many as the column holds: 0 here.
+    pub folds: u32,
+    /// Rows (or groups) are shuffled first. scikit-learn's `shuffle=True, random_state=seed`.
+    pub shuffle: bool,
+    /// Seed of that shuffle; `None`: the study's seed.
+    pub seed: Option<u64>,
+}
+
+/// The ways to deal rows into folds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FoldKind {
+    /// scikit-learn's `KFold`: by row.
+    KFold,
+    /// scikit-learn's `StratifiedKFold`: by row and class.
+    StratifiedKFold,
+    /// scikit-learn's `GroupKFold`: by patient.
+    GroupKFold,
+    /// Ours: by patient, classes balanced.
+    StratifiedGroupKFold,
+    /// A column of the table says it.
+    FoldsFrom(String),
+}
+
+// -------------------------------------------------------------------------------------------- images
+
+/// `images { ... }`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Images {
+    /// Operations on whole prepared images, in order, before `normalize`; results are cached.
+    pub prepare: Vec<Prepare>,
+    /// `normalize(...)`, the last step.
+    pub normalize: Normalize,
+    /// Random operations on training images, in order.
+    pub augment: Vec<Augment>,
+}
+
+impl Images {
+    /// The side of the prepared images in pixels: that of the last `resize`. `check` sees to it that there is one.
+    #[must_use]
+    pub fn side(&self) -> u32 {
+        self.prepare
+            .iter()
+            .rev()
+            .find_map(|step| match step {
+                Prepare::Resize { side, .. } => Some(*side),
+                Prepare::Grayscale { .. } | Prepare::Clahe { .. } => None,
+            })
+            .unwrap_or(0)
+    }
+
+    /// Are prepared images grey (one channel), whatever the files hold?
+    #[must_use]
+    pub fn grey(&self) -> bool {
+        self.prepare.iter().any(|step| matches!(step, Prepare::Grayscale { .. }))
+    }
+}
+
+/// One preparing operation. Works on 8-bit images; 16-bit files are scaled down first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Prepare {
+    /// ITU-R 601 luma as Pillow's `convert("L")`.
+    Grayscale {},
+    /// `resize(side, filter, fit)`
+    Resize {
+        /// Side of the square result in pixels.
+        side: u32,
+        /// Resampling.
+        filter: Filter,
+        /// What happens to other shapes.
+        fit: Fit,
+    },
+    /// `clahe(clip, tiles)`, OpenCV's createCLAHE; colour images are equalised in each channel.
+    Clahe {
+        /// Clip limit, above 0.
+        clip: f64,
+        /// Tiles a side.
+        tiles: u32,
+    },
+}
+
+/// Resampling filters, Pillow's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Filter {
+    /// Lanczos, a = 3.
+    Lanczos,
+    /// Bicubic, a = -0.5.
+    Bicubic,
+    /// Bilinear (triangle).
+    Bilinear,
+    /// Nearest neighbour.
+    Nearest,
+}
+
+/// How an image of another shape becomes a square.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fit {
+    /// The aspect ratio is not kept.
+    Stretch,
+    /// Scaled to fit, black bars on the shorter axis, centred.
+    Pad,
+    /// Scaled to fill, centre part kept.
+    Crop,
+}
+
+/// `normalize(...)`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Normalize {
+    /// Mean (0.485, 0.456, 0.406), standard deviation (0.229, 0.224, 0.225) of values 0..1.
+    Imagenet,
+    /// Mean and standard deviation 0.5.
+    Half,
+    /// Values 0..1 as they are.
+    None,
+    /// Mean and standard deviation a channel of the fold's own training images.
+    Train,
+}
+
+/// One random operation on a training image, with the probability `p` (0..1) that it happens.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Augment {
+    /// Mirror.
+    Flip {
+        /// Left-right, else top-bottom.
+        horizontal: bool,
+        /// Probability.
+        p: f64,
+    },
+    /// Rotation by an angle drawn from -degrees..degrees.
+    Rotate {
+        /// Largest angle.
+        degrees: f64,
+        /// Probability.
+        p: f64,
+    },
+    /// Albumentations' ShiftScaleRotate with one draw of each.
+    ShiftScaleRotate {
+        /// Largest shift as a share of the side.
+        shift: f64,
+        /// Largest change of scale: the factor is 1 ± this.
+        scale: f64,
+        /// Largest angle in degrees.
+        degrees: f64,
+        /// Probability.
+        p: f64,
+    },
+    /// Contrast factor 1 ± amount about the mean, brightness ± amount (of the full range).
+    BrightnessContrast {
+        /// Largest change, 0..1.
+        amount: f64,
+        /// Probability.
+        p: f64,
+    },
+    /// Random part of a share of the area, scaled back to the full side.
+    Crop {
+        /// Smallest share of the side that is kept, 0..1.
+        scale: f64,
+        /// Probability.
+        p: f64,
+    },
+    /// A black square of a share of the side at a random place.
+    Cutout {
+        /// Side of the square as a share of the image's, 0..1.
+        size: f64,
+        /// Probability.
+        p: f64,
+    },
+    /// Batch mixing of images and labels, lambda from Beta(alpha, alpha).
+    Mixup {
+        /// Shape of the Beta distribution.
+        alpha: f64,
+        /// Probability (of a batch).
+        p: f64,
+    },
+    /// Batch mixing by pasting rectangles, labels by area.
+    Cutmix {
+        /// How many rectangles.
+        patches: u32,
+        /// Shape of the Beta distribution.
+        alpha: f64,
+        /// Probability (of a batch).
+        p: f64,
+    },
+}
+
+// --------------------------------------------------------------------------------------------- model
+
+/// `model { ... }`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Model {
+    /// The network.
+    pub backbone: Backbone,
+    /// Its first weights.
+    pub weights: Weights,
+    /// `head = linear(dropout)`: dropout before the classifier, 0..1.
+    pub dropout: f64,
+    /// What does not learn.
+    pub freeze: Freeze,
+}
+
+/// The networks this version runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Backbone {
+    /// torchvision's ResNet-18.
+    #[serde(rename = "resnet18")]
+    ResNet18,
+    /// torchvision's ResNet-34.
+    #[serde(rename = "resnet34")]
+    ResNet34,
+    /// timm's `tf_efficientnet_lite0`.
+    #[serde(rename = "efficientnet_lite0")]
+    EfficientNetLite0,
+}
+
+/// First weights.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Weights {
+    /// Random.
+    None,
+    /// `file("x.safetensors")`, relative to the study file's folder.
+    File(PathBuf),
+    /// Looked up: the weights folder, then the Hugging Face cache.
+    Imagenet,
+}
+
+/// `freeze`: what keeps its first weights. Frozen batch norms keep their statistics too.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Freeze {
+    /// Nothing.
+    None,
+    /// The whole backbone, always.
+    All,
+    /// The first share (0..1) of the backbone's parameter tensors in order of the forward pass.
+    First(f64),
+    /// The whole backbone for so many epochs.
+    BackboneFor(u32),
+}
+
+// --------------------------------------------------------------------------------------------- train
+
+/// `train { ... }`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Train {
+    /// A weighted sum, at least one term.
+    pub loss: Vec<LossTerm>,
+    /// The optimiser.
+    pub optimizer: Optimizer,
+    /// How the learning rate moves.
+    pub schedule: Schedule,
+    /// Passes over the training images, from 1.
+    pub epochs: u32,
+    /// Images a step, from 1.
+    pub batch: u32,
+    /// In what order images come.
+    pub sampler: Sampler,
+    /// Largest global norm of the gradient.
+    pub clip: Option<f64>,
+    /// When to stop before `epochs`.
+    pub stop: Option<EarlyStop>,
+    /// Which epoch's weights are kept.
+    pub keep: KeepEpoch,
+}
+
+/// One term of the loss.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LossTerm {
+    /// Its weight in the sum.
+    pub weight: f64,
+    /// Which.
+    pub kind: LossKind,
+    /// Keras's label smoothing: y (1 - s) + s / classes.
+    pub smoothing: f64,
+    /// Weights of the classes.
+    pub class_weights: ClassWeights,
+}
+
+/// The losses. Each is a mean over the batch.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LossKind {
+    /// Categorical cross-entropy.
+    CrossEntropy,
+    /// Categorical focal cross-entropy (Lin et al. 2017; Keras).
+    Focal {
+        /// How much easy images are turned down.
+        gamma: f64,
+        /// Factor of the whole term.
+        alpha: f64,
+    },
+    /// 1 - macro F1 of probabilities, a batch at a time.
+    SoftF1,
+    /// Kullback-Leibler divergence from the soft targets.
+    Kl,
+}
+
+/// Weights of the classes in a term.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClassWeights {
+    /// All one.
+    None,
+    /// n / (classes * n_c) over the fold's training images (scikit-learn's "balanced").
+    Balanced,
+    /// As written, in the order of `classes`.
+    Given(IndexMap<String, f64>),
+}
+
+/// Optimisers, with torch's formulas.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Optimizer {
+    /// Adam; weight decay is added to the gradient.
+    Adam {
+        /// Learning rate.
+        lr: f64,
+        /// Weight decay.
+        weight_decay: f64,
+    },
+    /// AdamW; weight decay is decoupled.
+    AdamW {
+        /// Learning rate.
+        lr: f64,
+        /// Weight decay.
+        weight_decay: f64,
+    },
+    /// NAdam.
+    NAdam {
+        /// Learning rate.
+        lr: f64,
+        /// Weight decay.
+        weight_decay: f64,
+    },
+    /// Stochastic gradient descent.
+    Sgd {
+        /// Learning rate.
+        lr: f64,
+        /// Momentum, 0..1.
+        momentum: f64,
+        /// Nesterov's form.
+        nesterov: bool,
+        /// Weight decay.
+        weight_decay: f64,
+    },
+    /// RMSprop.
+    RmsProp {
+        /// Learning rate.
+        lr: f64,
+        /// Smoothing constant.
+        alpha: f64,
+        /// Momentum.
+        momentum: f64,
+        /// Weight decay.
+        weight_decay: f64,
+    },
+}
+
+impl Optimizer {
+    /// The learning rate as written.
+    #[must_use]
+    pub fn learning_rate(&self) -> f64 {
+        match self {
+            Self::Adam { lr, .. }
+            | Self::AdamW { lr, .. }
+            | Self::NAdam { lr, .. }
+            | Self::Sgd { lr, .. }
+            | Self::RmsProp { lr, .. } => *lr,
+        }
+    }
+}
+
+/// How the learning rate moves.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Schedule {
+    /// It does not.
+    Constant,
+    /// Linear warm-up over so many epochs (fractions allowed), then half a cosine down to 0; by step.
+    Cosine {
+        /// Epochs of warm-up.
+        warmup: f64,
+    },
+    /// Times `factor` every `every` epochs.
+    Step {
+        /// Epochs between two drops.
+        every: u32,
+        /// Factor of a drop.
+        factor: f64,
+    },
+    /// Times `factor` when the watched figure has not improved by `min_delta` for more than `patience` epochs.
+    Plateau {
+        /// What is watched.
+        on: Watch,
+        /// Factor of a drop.
+        factor: f64,
+        /// Epochs without improvement.
+        patience: u32,
+        /// Least improvement.
+        min_delta: f64,
+    },
+}
+
+/// A figure of the inner validation patients that training may look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Watch {
+    /// The whole loss; smaller is better.
+    Loss,
+    /// Larger is better.
+    Accuracy,
+    /// Larger is better.
+    BalancedAccuracy,
+    /// Larger is better.
+    MacroF1,
+}
+
+/// In what order training images come. Always a pure function of (seed, epoch).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sampler {
+    /// Each once an epoch.
+    Shuffled,
+    /// Each class equally often, drawn with replacement; an epoch has as many draws as images.
+    Balanced,
+}
+
+/// `stop = early(on, patience)`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EarlyStop {
+    /// What is watched.
+    pub on: Watch,
+    /// Epochs without improvement.
+    pub patience: u32,
+}
+
+/// Which epoch's weights are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeepEpoch {
+    /// The last one.
+    Last,
+    /// The best on the inner validation patients.
+    Best(Watch),
+}
+
+// ------------------------------------------------------------------------------------------ evaluate
+
+/// `evaluate { ... }`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evaluate {
+    /// The headline.
+    pub primary: Metric,
+    /// What else the report shows first; everything is computed anyway.
+    pub metrics: Vec<Metric>,
+    /// Is the headline counted a patient (mean probability) or an image?
+    pub unit: Unit,
+}
+
+/// Figures a report can lead with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// Share of right answers.
+    Accuracy,
+    /// Mean recall of the classes.
+    BalancedAccuracy,
+    /// Mean F1 of the classes, pooled counts.
+    MacroF1,
+    /// Mean one-against-rest area under the ROC curve.
+    Auroc,
+    /// Mean negative log-probability of the true class.
+    LogLoss,
+    /// Expected calibration error, 15 equal bins of the top probability.
+    Ece,
+}
+
+/// What counts as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Each image.
+    Image,
+    /// Each patient: mean probability over their images (a patient with several labels counts once a label).
+    Patient,
+}
