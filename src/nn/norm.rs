@@ -1,0 +1,180 @@
+//! Batch normalisation with PyTorch's running statistics.
+//!
+//! The batch is normalised with its biased variance; the running variance takes in the *unbiased* one, times
+//! `n / (n - 1)`, as PyTorch does (burn's own layer keeps the biased one). A frozen layer uses and keeps its running
+//! statistics in every mode. Cloning a layer clones its statistics: training on does not change an earlier copy.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use burn::module::{
+    Content, Devices, Flag, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor, Param, ParamId,
+};
+use burn::tensor::module::batch_norm_train;
+use burn::tensor::{Device, Tensor};
+
+use super::Mode;
+
+/// How much of a running statistic each training batch replaces; PyTorch's convention and default.
+const MOMENTUM: f64 = 0.1;
+
+/// Batch normalisation over the channels of `[images, channels, height, width]`.
+#[derive(Module, Debug)]
+pub struct BatchNorm {
+    weight: Param<Tensor<1>>,
+    bias: Param<Tensor<1>>,
+    running_mean: Running,
+    running_var: Running,
+    /// Off where the layer is frozen. Comes after weight and bias, so that a mapper has seen those two first.
+    training: Param<Flag>,
+    eps: f64,
+}
+
+impl BatchNorm {
+    /// A layer for so many channels: weight 1, bias 0, mean 0, variance 1.
+    ///
+    /// `eps` is added to the variance (1e-5 in PyTorch's networks, 1e-3 in TensorFlow's).
+    #[must_use]
+    pub fn new(channels: usize, eps: f64, device: &Device) -> Self {
+        Self {
+            weight: Param::from_tensor(Tensor::ones([channels], device)),
+            bias: Param::from_tensor(Tensor::zeros([channels], device)),
+            running_mean: Running::new(Tensor::zeros([channels], device)),
+            running_var: Running::new(Tensor::ones([channels], device)),
+            training: Param::from_bool(true),
+            eps,
+        }
+    }
+
+    /// # Shapes
+    /// `[images, channels, height, width]`, unchanged.
+    #[must_use]
+    pub fn forward(&self, input: Tensor<4>, mode: Mode) -> Tensor<4> {
+        match mode {
+            Mode::Train if self.training.is_enabled() => self.with_batch_statistics(input),
+            Mode::Train | Mode::Eval => self.with_running_statistics(input),
+        }
+    }
+
+    fn with_batch_statistics(&self, input: Tensor<4>) -> Tensor<4> {
+        let [images, _, height, width] = input.dims();
+        let result = batch_norm_train(input, self.weight.val(), self.bias.val(), self.eps);
+        self.running_mean.blend(result.mean, 1.0);
+        self.running_var.blend(result.variance, unbiased(images * height * width));
+        result.output
+    }
+
+    fn with_running_statistics(&self, input: Tensor<4>) -> Tensor<4> {
+        let (scale, shift) = self.affine();
+        input * scale.reshape([1, -1, 1, 1]) + shift.reshape([1, -1, 1, 1])
+    }
+
+    /// The layer as `input * scale + shift` a channel, from the running statistics.
+    fn affine(&self) -> (Tensor<1>, Tensor<1>) {
+        let scale = self.weight.val() / (self.running_var.value() + self.eps).sqrt();
+        let shift = self.bias.val() - self.running_mean.value() * scale.clone();
+        (scale, shift)
+    }
+}
+
+/// From the biased to the unbiased variance of `n` values. One value has no unbiased variance: left as it is.
+fn unbiased(n: usize) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "pixels of a batch, far below 2^53")]
+    let n = n as f64;
+    n / (n - 1.0).max(1.0)
+}
+
+/// A statistic that training updates and no gradient reaches. A clone has a value of its own.
+#[derive(Debug)]
+pub struct Running {
+    id: ParamId,
+    value: Mutex<Tensor<1>>,
+}
+
+impl Running {
+    fn new(value: Tensor<1>) -> Self {
+        Self { id: ParamId::new(), value: Mutex::new(value) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tensor<1>> {
+        self.value.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its present value.
+    #[must_use]
+    pub fn value(&self) -> Tensor<1> {
+        self.lock().clone()
+    }
+
+    /// Moves the value towards `batch * factor` by [`MOMENTUM`].
+    fn blend(&self, batch: Tensor<1>, factor: f64) {
+        let mut value = self.lock();
+        let kept = value.clone().mul_scalar(1.0 - MOMENTUM);
+        *value = (kept + batch.detach().mul_scalar(MOMENTUM * factor)).detach();
+    }
+
+    fn with(self, value: Tensor<1>) -> Self {
+        Self { id: self.id, value: Mutex::new(value) }
+    }
+}
+
+impl Clone for Running {
+    fn clone(&self) -> Self {
+        Self { id: self.id, value: Mutex::new(self.value()) }
+    }
+}
+
+impl Module for Running {
+    fn visit<V: ModuleVisitor>(&self, visitor: &mut V) {
+        visitor.visit_float(&Param::initialized(self.id, self.value()));
+    }
+
+    fn map<M: ModuleMapper>(self, mapper: &mut M) -> Self {
+        let (id, value, _) = mapper.map_float(Param::initialized(self.id, self.value())).consume();
+        Self { id, value: Mutex::new(value.set_require_grad(false)) }
+    }
+
+    fn to_device(self, device: &Device) -> Self {
+        let value = self.value().to_device(device);
+        self.with(value)
+    }
+
+    fn fork(self, device: &Device) -> Self {
+        let value = self.value().to_device(device).detach();
+        self.with(value)
+    }
+
+    fn collect_devices(&self, mut devices: Devices) -> Devices {
+        let device = self.value().device();
+        if !devices.contains(&device) {
+            devices.push(device);
+        }
+        devices
+    }
+
+    fn materialize(self) -> Self {
+        self
+    }
+
+    fn valid(&self) -> Self {
+        Self { id: self.id, value: Mutex::new(self.value().without_autodiff()) }
+    }
+
+    fn train(self) -> Self {
+        let value = Tensor::from_inner(self.value());
+        self.with(value)
+    }
+}
+
+impl std::fmt::Display for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Running {{shape: {:?}}}", self.value().dims())
+    }
+}
+
+impl ModuleDisplayDefault for Running {
+    fn content(&self, content: Content) -> Option<Content> {
+        content.add_formatted(&self.to_string()).optional()
+    }
+}
+
+impl ModuleDisplay for Running {}

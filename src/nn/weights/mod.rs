@@ -1,0 +1,1 @@
+//! Weight files: timm-named safetensors in and out, and where they are looked for.
