@@ -1,1 +1,27 @@
-//! To be filled.
+//! A fold of a study becomes a trained network: losses, optimisers, schedules, batches and the loop over them.
+//!
+//! Promises: the same study, seed and bytes give the same bits, whatever the timing of the loader threads;
+//! decisions (plateau, early stopping, the kept epoch) look at the inner validation images and at nothing else;
+//! a loss that is not a number ends the training with [`TrainError::Diverged`] instead of a spoiled model.
+//!
+//! ```text
+//! sampler -> batches -> network -> loss -> optim      one step
+//! schedule, figures, early                            one epoch
+//! fold                                                all of it
+//! ```
+
+mod early;
+mod error;
+mod figures;
+mod loss;
+mod optim;
+mod sampler;
+mod schedule;
+
+pub use early::{BestEpoch, EarlyStopping};
+pub use error::TrainError;
+pub use figures::{validation_figures, watched};
+pub use loss::{HostLoss, LossValue, MixedLoss};
+pub use optim::TorchOptimizer;
+pub use sampler::epoch_order;
+pub use schedule::{LearningRate, Plateau};

@@ -1,0 +1,4 @@
+//! Tests of the whole: one module for each part.
+
+mod loss;
+mod train;
