@@ -91,7 +91,10 @@ impl SourceMap {
     /// Adds a text under the name that diagnostics print; `path` is where it was read from, if anywhere.
     pub fn add(&mut self, name: impl Into<String>, path: Option<PathBuf>, text: impl Into<String>) -> FileId {
         let text = text.into();
-        let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        // `\n`, `\r\n` and a lone `\r` end a line, as in the grammar.
+        let ends = text.match_indices(['\n', '\r']).map(|(at, _)| at + 1);
+        let ends = ends.filter(|at| !text.get(at - 1..).is_some_and(|rest| rest.starts_with("\r\n")));
+        let line_starts = std::iter::once(0).chain(ends).collect();
         self.sources.push(Source { name: name.into(), path, text, line_starts });
         FileId(u32::try_from(self.sources.len() - 1).unwrap_or(u32::MAX))
     }
