@@ -1,6 +1,8 @@
 //! Tests of the whole: one module for each part.
 
+mod layers;
 mod loss;
+mod report;
 mod split;
 mod stats;
 mod train;

@@ -1,0 +1,228 @@
+//! The top of the page: what was asked, what came out, what it rests on.
+
+use maud::{Markup, html};
+
+use super::html::wide;
+use super::words::{
+    by_fold, count, counted, everyone, figure, loss_formula, metric, metric_about, metric_name, metrics, no_group,
+    other, plain, pooled, setting, spread, spread_words, unit_name,
+};
+use crate::record::RunRecord;
+use crate::study::{Unit, Weights};
+
+/// Title, question, banners, headline and key facts.
+pub(super) fn opening(record: &RunRecord) -> Markup {
+    html! {
+        p.kind { "study" }
+        h1 { (plain(&record.study.name)) }
+        @if let Some(question) = &record.study.question { p.question { (plain(question)) } }
+        @if record.synthetic {
+            p.banner role="note" {
+                strong { "Synthetic images. " }
+                "Every image of this study was drawn by pipe itself; its figures say nothing about patients."
+            }
+        }
+        @if let Some(because) = no_group(record) {
+            p.banner role="note" {
+                strong { "No patient column. " }
+                "Each image counts as its own patient, for this reason given by the author: “" (because) "”"
+            }
+        }
+        (headline(record))
+        (facts(record))
+    }
+}
+
+fn headline(record: &RunRecord) -> Markup {
+    let primary = record.study.evaluate.primary;
+    let unit = record.study.evaluate.unit;
+    let trained = record.folds.len();
+    let folds = record.split.folds.len();
+    html! {
+        div.headline {
+            (score(record, unit, true))
+            (score(record, other(unit), false))
+        }
+        p.note {
+            (sentence(metric_name(primary))) ": " (metric_about(primary)) ". Out of fold: each image was scored once, by a network that had not trained on it."
+            @if trained < folds {
+                " Only " (trained) " of " (folds) " folds " (if trained == 1 { "was" } else { "were" }) " trained; the images of the others are in none of these figures."
+            }
+            @if let Some(holdout) = &record.split.holdout {
+                " The hold-out (" (counted(holdout.images, "image")) " of " (counted(holdout.patients, "patient")) ") is in none of these figures."
+            }
+        }
+    }
+}
+
+fn score(record: &RunRecord, unit: Unit, lead: bool) -> Markup {
+    let primary = record.study.evaluate.primary;
+    let figures = pooled(&record.evaluation, unit);
+    html! {
+        div.score.lead[lead] {
+            p.what { (metric_name(primary)) " by " (unit_name(unit)) }
+            p.value { (figure(metric(figures, primary))) }
+            p.detail {
+                "over " (counted(figures.count, unit_name(unit)))
+                @if !by_fold(&record.evaluation, unit).is_empty() {
+                    br;
+                    (spread_words(spread(by_fold(&record.evaluation, unit), primary)))
+                }
+            }
+        }
+    }
+}
+
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+fn facts(record: &RunRecord) -> Markup {
+    let (images, patients) = everyone(record);
+    let grouped = no_group(record).is_none();
+    let model = &record.study.model;
+    let start = match &model.weights {
+        Weights::None => "random weights".to_owned(),
+        Weights::Imagenet => "ImageNet weights".to_owned(),
+        Weights::File(_) => "weights from a file".to_owned(),
+    };
+    html! {
+        dl.facts {
+            div { dt { "Images" } dd { (count(images)) } }
+            div { dt { "Patients" } dd { @if grouped { (count(patients)) } @else { "not known" } } }
+            div { dt { "Classes" } dd { (record.classes.len()) } }
+            div { dt { "Folds trained" } dd { (record.folds.len()) " of " (record.split.folds.len()) } }
+            div { dt { "Backbone" } dd { (setting(&model.backbone)) ", " (start) } }
+            div { dt { "Epochs" } dd { (epochs(record)) } }
+            div { dt { "Ran on" } dd { (plain(&record.environment.device)) ", " (counted(record.environment.threads, "thread")) } }
+            div.full { dt { "Loss" } dd { code { (loss_formula(&record.study.train.loss)) } } }
+        }
+    }
+}
+
+fn epochs(record: &RunRecord) -> String {
+    let asked = record.study.train.epochs;
+    let ran: Vec<usize> = record.folds.iter().map(|fold| fold.epochs.len()).collect();
+    match (ran.iter().min(), ran.iter().max()) {
+        (Some(least), Some(most)) if least == most && usize::try_from(asked) == Ok(*most) => asked.to_string(),
+        (Some(least), Some(most)) if least == most => format!("{most} of {asked}"),
+        (Some(least), Some(most)) => format!("{least} to {most} of {asked}"),
+        (None, _) | (_, None) => asked.to_string(),
+    }
+}
+
+/// The warnings, as the check worded them.
+pub(super) fn warnings(record: &RunRecord) -> Markup {
+    html! {
+        ul.warnings {
+            @for warning in &record.warnings {
+                @let warning = plain(warning);
+                @let (code, sentence) = warning.split_once(' ').unwrap_or(("", &warning));
+                li { code { (code) } " " (sentence) }
+            }
+        }
+    }
+}
+
+/// Every figure at both levels with its spread, and what each fold gave.
+pub(super) fn figures(record: &RunRecord) -> Markup {
+    let unit = record.study.evaluate.unit;
+    let units = [unit, other(unit)];
+    let table = html! {
+        table {
+            caption { "Pooled over all scored images, with the spread over folds: mean ± standard deviation (least to most)" }
+            thead {
+                tr {
+                    th scope="col" { "figure" }
+                    @for unit in units { th.number scope="col" { "by " (unit_name(unit)) } th scope="col" { "folds, by " (unit_name(unit)) } }
+                }
+            }
+            tbody {
+                @for wanted in metrics(record) {
+                    tr.primary[wanted == record.study.evaluate.primary] {
+                        th scope="row" { (metric_name(wanted)) span.about { (metric_about(wanted)) } }
+                        @for unit in units {
+                            td.number { (figure(metric(pooled(&record.evaluation, unit), wanted))) }
+                            td.spread { (short_spread(record, unit, wanted)) }
+                        }
+                    }
+                }
+            }
+        }
+    };
+    html! {
+        (wide("Figures", &table))
+        @if let Some(note) = majority(record) { p.note { (note) } }
+        (wide("Figures of each fold", &each_fold(record)))
+    }
+}
+
+fn short_spread(record: &RunRecord, unit: Unit, wanted: crate::study::Metric) -> Markup {
+    let spread = spread(by_fold(&record.evaluation, unit), wanted);
+    html! {
+        @if let Some(spread) = spread {
+            @if let Some(deviation) = spread.deviation {
+                (figure(spread.mean)) " ± " (figure(deviation)) " "
+                span.range { "(" (figure(spread.least)) " to " (figure(spread.most)) ")" }
+            } @else { "one fold" }
+        } @else { "–" }
+    }
+}
+
+/// What the laziest answer would score.
+fn majority(record: &RunRecord) -> Option<String> {
+    let figures = &record.evaluation.image;
+    let (class, largest) =
+        figures.classes.iter().enumerate().max_by_key(|(class, of)| (of.support, std::cmp::Reverse(*class)))?;
+    if figures.count == 0 {
+        return None;
+    }
+    let share = f64::from(largest.support) / f64::from(figures.count);
+    let chance = 1.0 / super::words::count_as_float(figures.classes.iter().filter(|of| of.support > 0).count().max(1));
+    Some(format!(
+        "For comparison, always answering “{}” would reach an accuracy of {} and a balanced accuracy of {} by image.",
+        super::words::class_name(record, class),
+        figure(share),
+        figure(chance)
+    ))
+}
+
+fn each_fold(record: &RunRecord) -> Markup {
+    let primary = record.study.evaluate.primary;
+    let unit = record.study.evaluate.unit;
+    let units = [unit, other(unit)];
+    let of = |unit, fold: u32| {
+        by_fold(&record.evaluation, unit)
+            .iter()
+            .find(|one| one.fold == fold)
+            .and_then(|one| metric(&one.figures, primary))
+    };
+    html! {
+        table {
+            caption { "Fold by fold: " (metric_name(primary)) " and how training ended" }
+            thead {
+                tr {
+                    th scope="col" { "fold" }
+                    @for unit in units { th.number scope="col" { "by " (unit_name(unit)) } }
+                    th.number scope="col" { "epochs" }
+                    th.number scope="col" { "kept" }
+                    th scope="col" { "ended" }
+                    th scope="col" { "model (blake3)" }
+                }
+            }
+            tbody {
+                @for fold in &record.folds {
+                    tr {
+                        th scope="row" { (fold.fold) }
+                        @for unit in units { td.number { (figure(of(unit, fold.fold))) } }
+                        td.number { (fold.epochs.len()) }
+                        td.number { (fold.kept_epoch) }
+                        td.ended { @if let Some(why) = &fold.stopped { (plain(why)) } @else { "all epochs" } }
+                        td { code title=(plain(&fold.model_blake3)) { (plain(&fold.model_blake3).chars().take(12).collect::<String>()) } }
+                    }
+                }
+            }
+        }
+    }
+}
