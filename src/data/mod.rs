@@ -2,9 +2,28 @@
 //!
 //! [`Dataset`] is what everything after works on: images in the table's order, each with its patient and class.
 
+pub mod audit;
+mod build;
+pub mod checks;
+pub mod csv;
+mod files;
+mod keep;
+mod labels;
+mod limit;
+mod source;
+pub mod table;
+#[cfg(test)]
+mod tests;
+
+use std::io;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+use crate::host::Host;
+use crate::record::Portion;
+
+pub use build::build;
 
 /// Images of patients with classes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -65,4 +84,55 @@ pub enum Origin {
         /// Seed of the drawings.
         seed: u64,
     },
+}
+
+/// The bytes of an image's file.
+///
+/// # Errors
+/// What the system says; `PermissionDenied` for a name that leaves its folder, `InvalidInput` for phantoms (which
+/// are drawn, not read), `NotFound` past the last image.
+pub fn read_image(dataset: &Dataset, host: &dyn Host, index: usize) -> io::Result<Vec<u8>> {
+    let image = dataset.images.get(index).ok_or(io::ErrorKind::NotFound)?;
+    match &dataset.origin {
+        Origin::Files { under } => host.read_beneath(under, &image.name),
+        Origin::Phantoms { .. } => Err(io::Error::new(io::ErrorKind::InvalidInput, "phantoms are drawn, not read")),
+    }
+}
+
+/// Images of each class.
+#[must_use]
+pub fn class_counts(dataset: &Dataset) -> Vec<u32> {
+    let mut counts = vec![0; dataset.classes.len()];
+    for image in &dataset.images {
+        if let Some(count) = counts.get_mut(image.label as usize) {
+            *count += 1;
+        }
+    }
+    counts
+}
+
+/// Images and patients of some images, given by their indices, in all and a class.
+#[must_use]
+pub fn portion(dataset: &Dataset, indices: &[usize]) -> Portion {
+    let classes = dataset.classes.len();
+    let mut class_images = vec![0_u32; classes];
+    let mut class_patients = vec![0_u32; classes];
+    // (patient, class) once each, sorted, so that both counts fall out of one walk.
+    let mut pairs = Vec::with_capacity(indices.len());
+    for image in indices.iter().filter_map(|index| dataset.images.get(*index)) {
+        if let Some(count) = class_images.get_mut(image.label as usize) {
+            *count += 1;
+        }
+        pairs.push((image.patient, image.label));
+    }
+    let images = u32::try_from(pairs.len()).unwrap_or(u32::MAX);
+    pairs.sort_unstable();
+    pairs.dedup();
+    for (_, label) in &pairs {
+        if let Some(count) = class_patients.get_mut(*label as usize) {
+            *count += 1;
+        }
+    }
+    pairs.dedup_by_key(|(patient, _)| *patient);
+    Portion { images, patients: u32::try_from(pairs.len()).unwrap_or(u32::MAX), class_images, class_patients }
 }

@@ -60,6 +60,7 @@ codes! {
     E0212 "no rows, or one class only, are left",
     E0213 "a column's type does not fit its use",
     E0301 "no patient column",
+    E0302 "given folds share patients",
     W0303 "the patient column looks like a row id",
     E0304 "a choice looks at the fold whose score is reported",
     E0305 "a statistic is fitted outside the fold",

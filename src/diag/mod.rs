@@ -12,6 +12,7 @@ mod words;
 use serde::Serialize;
 
 pub use codes::Code;
+pub use words::TooFew;
 
 use crate::source::Span;
 

@@ -2,4 +2,7 @@
 
 mod data;
 mod names;
+mod patients;
 mod syntax;
+
+pub use patients::TooFew;

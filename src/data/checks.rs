@@ -1,0 +1,265 @@
+//! What the numbers of a data set mean for its study: too few patients of a class, one patient for a class, batches
+//! without a class, an easy headline (E0206, E0302, E0306, W0303, W0307, W0502, W0602).
+
+use std::collections::BTreeMap;
+
+use crate::diag::{Problems, TooFew};
+use crate::study::{FoldKind, Group, LossKind, Metric, Places, Sampler, Study};
+
+use super::{Dataset, class_counts};
+
+/// A patient column is called a row id from this many rows.
+const ROW_ID_FROM: u32 = 20;
+/// One patient dominates a class that has at least this many images...
+const DOMINATED_FROM: usize = 20;
+/// ... with more than one in this many of them.
+const DOMINATED_SHARE: usize = 5;
+/// Share of batches without a class from which soft-F1 is warned about.
+const EMPTY_BATCHES: f64 = 0.15;
+/// Largest class to smallest from which accuracy as the headline is warned about.
+const UNBALANCED: u32 = 3;
+
+/// Tells of everything in the data set that makes the study impossible or its figures doubtful.
+pub fn check(study: &Study, dataset: &Dataset, places: &Places, problems: &mut Problems) {
+    let patients = patients_by_class(dataset);
+    row_ids(study, dataset, places, problems);
+    same_file_twice(study, dataset, places, problems);
+    few_patients(study, dataset, &patients, places, problems);
+    given_folds(study, dataset, places, problems);
+    dominating_patients(study, dataset, &patients, places, problems);
+    soft_f1(study, dataset, places, problems);
+    easy_accuracy(study, dataset, places, problems);
+}
+
+/// Of each class: images by patient.
+fn patients_by_class(dataset: &Dataset) -> Vec<BTreeMap<u32, usize>> {
+    let mut patients = vec![BTreeMap::new(); dataset.classes.len()];
+    for image in &dataset.images {
+        if let Some(of_class) = patients.get_mut(image.label as usize) {
+            *of_class.entry(image.patient).or_default() += 1;
+        }
+    }
+    patients
+}
+
+fn row_ids(study: &Study, dataset: &Dataset, places: &Places, problems: &mut Problems) {
+    let Group::Column(column) = &study.data.group else { return };
+    // `limit` may leave one image a patient where there were many.
+    let Some(step) = dataset.flow.iter().rev().find(|step| step.what != "limit") else { return };
+    if step.images >= ROW_ID_FROM && step.images == step.patients {
+        problems.group_is_row_id(column, step.images as usize, places.nearest("data.group"));
+    }
+}
+
+fn same_file_twice(study: &Study, dataset: &Dataset, places: &Places, problems: &mut Problems) {
+    if study.data.image.is_none() {
+        return;
+    }
+    let mut named: Vec<usize> = (0..dataset.images.len()).collect();
+    named.sort_by_key(|index| dataset.images.get(*index).map(|image| image.name.as_str()));
+    let mut shared = Vec::new();
+    for pair in named.windows(2) {
+        let [first, second] = pair else { continue };
+        let (Some(first), Some(second)) = (dataset.images.get(*first), dataset.images.get(*second)) else { continue };
+        if first.name == second.name && first.patient != second.patient {
+            shared.push((first, second));
+        }
+    }
+    let Some((first, second)) = shared.iter().min_by_key(|(first, second)| (first.row, second.row)) else { return };
+    let patient = |number: u32| dataset.patients.get(number as usize).map_or("", String::as_str);
+    problems.same_file_twice(
+        &first.name,
+        (patient(first.patient), first.row),
+        (patient(second.patient), second.row),
+        shared.len() - 1,
+        places.nearest("data.group"),
+    );
+}
+
+fn few_patients(
+    study: &Study,
+    dataset: &Dataset,
+    patients: &[BTreeMap<u32, usize>],
+    places: &Places,
+    problems: &mut Problems,
+) {
+    let by_row = match &study.split.cv.kind {
+        FoldKind::FoldsFrom(_) => return,
+        FoldKind::KFold | FoldKind::StratifiedKFold => true,
+        FoldKind::GroupKFold | FoldKind::StratifiedGroupKFold => matches!(study.data.group, Group::None { .. }),
+    };
+    let counts = class_counts(dataset);
+    let units = |class: usize| -> usize {
+        if by_row {
+            counts.get(class).map_or(0, |images| *images as usize)
+        } else {
+            patients.get(class).map_or(0, BTreeMap::len)
+        }
+    };
+    let folds = study.split.cv.folds as usize;
+    let holdout = study.split.holdout > 0.0;
+    // One for the hold-out; one more where two folds would leave one patient to learn from or to validate on.
+    let inner = usize::from(study.split.validation > 0.0 && folds == 2);
+    let needed = folds + usize::from(holdout) + inner;
+    let mut few: Vec<usize> = (0..dataset.classes.len()).filter(|class| units(*class) < needed).collect();
+    few.sort_by_key(|class| units(*class));
+    let class_name = |class: &usize| dataset.classes.get(*class).map(String::as_str);
+    let Some((smallest, others)) = few.split_first() else { return };
+    let Some(class) = class_name(smallest) else { return };
+    let others: Vec<&str> = others.iter().filter_map(class_name).collect();
+    let neighbour = (0..dataset.classes.len())
+        .filter(|other| other != smallest && units(*other) >= needed)
+        .min_by_key(|other| units(*other))
+        .filter(|_| dataset.classes.len() > 2);
+    let at = places.get("data.keep").or_else(|| places.get("data.classes")).or_else(|| places.nearest("data.label"));
+    problems.class_has_few_patients(
+        &TooFew {
+            class,
+            patients: units(*smallest),
+            images: counts.get(*smallest).map_or(0, |images| *images as usize),
+            folds,
+            needed,
+            unit: if by_row { "image" } else { "patient" },
+            others: &others,
+            neighbour: neighbour.as_ref().and_then(class_name),
+        },
+        at,
+        places.nearest("split.cv.folds"),
+    );
+}
+
+fn given_folds(study: &Study, dataset: &Dataset, places: &Places, problems: &mut Problems) {
+    let (Some(folds), FoldKind::FoldsFrom(column)) = (&dataset.given_folds, &study.split.cv.kind) else { return };
+    let at = places.nearest("split.cv");
+    let mut fold_of: Vec<Option<u32>> = vec![None; dataset.patients.len()];
+    let mut shared = vec![false; dataset.patients.len()];
+    let mut class_folds: Vec<(Option<u32>, bool)> = vec![(None, false); dataset.classes.len()];
+    for (image, fold) in dataset.images.iter().zip(folds) {
+        let patient = image.patient as usize;
+        if let (Some(held), Some(shared)) = (fold_of.get_mut(patient), shared.get_mut(patient)) {
+            *shared |= *held.get_or_insert(*fold) != *fold;
+        }
+        if let Some((held, several)) = class_folds.get_mut(image.label as usize) {
+            *several |= *held.get_or_insert(*fold) != *fold;
+        }
+    }
+    let shared: Vec<&str> =
+        dataset.patients.iter().zip(&shared).filter(|(_, shared)| **shared).map(|(name, _)| name.as_str()).collect();
+    if !shared.is_empty() {
+        problems.folds_share_patients(column, &shared, at, places.nearest("data.group"));
+    }
+    let counts = class_counts(dataset);
+    for ((class, (held, several)), images) in dataset.classes.iter().zip(&class_folds).zip(&counts) {
+        if held.is_some() && !several {
+            problems.class_in_one_fold(class, *images as usize, at, places.nearest("data.label"));
+        }
+    }
+}
+
+fn dominating_patients(
+    study: &Study,
+    dataset: &Dataset,
+    patients: &[BTreeMap<u32, usize>],
+    places: &Places,
+    problems: &mut Problems,
+) {
+    if matches!(study.data.group, Group::None { .. }) {
+        return;
+    }
+    for (class, of_class) in dataset.classes.iter().zip(patients) {
+        let all: usize = of_class.values().sum();
+        // Of equals the one met first.
+        let most = of_class.iter().max_by(|a, b| a.1.cmp(b.1).then(b.0.cmp(a.0)));
+        if let Some((patient, held)) = most
+            && all >= DOMINATED_FROM
+            && held * DOMINATED_SHARE > all
+        {
+            let name = dataset.patients.get(*patient as usize).map_or("", String::as_str);
+            problems.patient_dominates((name, class), (*held, all), of_class.len() - 1, places.nearest("data.group"));
+        }
+    }
+}
+
+/// How often a batch of one size holds no image of a class.
+///
+/// `images` and `of_class` may be expectations: the share is the hypergeometric one for drawing without replacement,
+/// the product of (images - of_class - i) / (images - i) over the batch.
+fn batches_without(images: f64, of_class: f64, batch: u32) -> f64 {
+    let mut share = 1.0;
+    for drawn in 0..batch {
+        let drawn = f64::from(drawn);
+        if images - of_class - drawn <= 0.0 {
+            return 0.0;
+        }
+        share *= (images - of_class - drawn) / (images - drawn);
+    }
+    share
+}
+
+fn soft_f1(study: &Study, dataset: &Dataset, places: &Places, problems: &mut Problems) {
+    let term = study.train.loss.iter().position(|term| match term.kind {
+        LossKind::SoftF1 => term.weight != 0.0,
+        LossKind::CrossEntropy | LossKind::Focal { .. } | LossKind::Kl => false,
+    });
+    let (Some(term), Sampler::Shuffled) = (term, &study.train.sampler) else { return };
+    let counts = class_counts(dataset);
+    let Some((class, smallest)) = dataset.classes.iter().zip(&counts).min_by_key(|(_, count)| **count) else { return };
+
+    // What a fold learns from, on average.
+    let folds = match (&dataset.given_folds, study.split.cv.folds) {
+        (Some(given), _) => given.iter().max().map_or(2, |last| last + 1),
+        (None, folds) => folds.max(2),
+    };
+    let share = (1.0 - study.split.holdout) * (1.0 - 1.0 / f64::from(folds)) * (1.0 - study.split.validation);
+    let images = f64::from(counts.iter().sum::<u32>()) * share;
+    let of_class = f64::from(*smallest) * share;
+    let batch = study.train.batch;
+    let none = batches_without(images, of_class, batch);
+    if images < 1.0 || f64::from(batch) >= images || none < EMPTY_BATCHES {
+        return;
+    }
+    let larger = (2..=8).filter_map(|times| batch.checked_mul(times)).find(|batch| {
+        *batch <= 512 && f64::from(*batch) * 4.0 <= images && batches_without(images, of_class, *batch) < EMPTY_BATCHES
+    });
+    let expected = f64::from(batch) * of_class / images;
+    problems.soft_f1_sees_none(
+        class,
+        (expected, none),
+        larger,
+        places.nearest(&format!("train.loss.{term}")),
+        places.nearest("train.batch"),
+    );
+}
+
+fn easy_accuracy(study: &Study, dataset: &Dataset, places: &Places, problems: &mut Problems) {
+    match study.evaluate.primary {
+        Metric::Accuracy => {}
+        Metric::BalancedAccuracy | Metric::MacroF1 | Metric::Auroc | Metric::LogLoss | Metric::Ece => return,
+    }
+    let counts = class_counts(dataset);
+    let largest = dataset.classes.iter().zip(&counts).rev().max_by_key(|(_, count)| **count);
+    let (Some((class, largest)), Some(smallest)) = (largest, counts.iter().min()) else { return };
+    if *largest >= smallest.saturating_mul(UNBALANCED) {
+        problems.accuracy_is_easy(
+            class,
+            (*largest as usize, *smallest as usize),
+            dataset.images.len(),
+            places.nearest("evaluate.primary"),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_without_a_class_are_counted_without_replacement() {
+        // 10 images, 3 of the class, 2 drawn: 7/10 * 6/9.
+        assert!((batches_without(10.0, 3.0, 2) - 42.0 / 90.0).abs() < 1e-12);
+        assert!(batches_without(10.0, 3.0, 8).abs() < 1e-12);
+        assert!((batches_without(10.0, 0.0, 5) - 1.0).abs() < 1e-12);
+        // The design's own example: 0.75 of 32 on average, 47 % of batches have none.
+        assert!((batches_without(29_884.0, 29_884.0 * 0.75 / 32.0, 32) - 0.47).abs() < 0.005);
+    }
+}

@@ -1,0 +1,187 @@
+//! Where rows come from: a text table, folders of images, or phantoms, all as a [`Table`] of the columns in use.
+
+use std::io;
+use std::path::Path;
+
+use crate::diag::{Problems, suggest};
+use crate::host::{Host, Kind};
+use crate::images::phantom;
+use crate::source::Span;
+use crate::study::{Places, Source};
+
+use super::csv::{self, Unreadable};
+use super::table::{Column, Table};
+
+/// A column that the study uses, and where it says so.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Use<'a> {
+    pub(super) column: &'a str,
+    pub(super) at: Option<Span>,
+}
+
+/// Reads the used columns. `None` after telling why: the source cannot be read, or lacks a column.
+pub(super) fn open(
+    source: &Source,
+    uses: &[Use<'_>],
+    base: &Path,
+    host: &dyn Host,
+    places: &Places,
+    found: &mut Problems,
+) -> Option<Table> {
+    let at = places.nearest("data.table");
+    match source {
+        Source::Csv { path } => read_csv(path, uses, base, host, at, found),
+        Source::Folder { root } => {
+            let table = list_folders(root, base, host, at, found)?;
+            has_columns(&table.names, uses, at, found).then_some(table)
+        }
+        Source::Phantoms { images, patients, seed } => {
+            let table = phantoms(*images, *patients, *seed);
+            has_columns(&table.names, uses, at, found).then_some(table)
+        }
+    }
+}
+
+/// Are all used columns there, each once? Tells of every one that is not.
+fn has_columns(names: &[String], uses: &[Use<'_>], table: Option<Span>, found: &mut Problems) -> bool {
+    let mut all = true;
+    for (at_use, Use { column, at }) in uses.iter().enumerate() {
+        match names.iter().filter(|name| name == column).count() {
+            0 => found.no_such_column(column, names, *at, table),
+            1 => continue,
+            // Once is enough, however many settings use it.
+            _ if uses.get(..at_use).is_some_and(|before| before.iter().any(|used| used.column == *column)) => continue,
+            times => found.column_twice(column, times, *at, table),
+        }
+        all = false;
+    }
+    all
+}
+
+fn read_csv(
+    path: &Path,
+    uses: &[Use<'_>],
+    base: &Path,
+    host: &dyn Host,
+    at: Option<Span>,
+    found: &mut Problems,
+) -> Option<Table> {
+    let written = path.to_string_lossy();
+    let bytes = match host.read(&base.join(path)) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            let near = near_file(&base.join(path), path, host);
+            found.table_not_read(&written, why(&error), near.as_deref(), at);
+            return None;
+        }
+    };
+    let header = match csv::header(&bytes) {
+        Ok(header) => header,
+        Err(unreadable) => {
+            tell(&unreadable, &written, at, found);
+            return None;
+        }
+    };
+    if !has_columns(&header.names, uses, at, found) {
+        return None;
+    }
+    let mut wanted: Vec<usize> =
+        uses.iter().filter_map(|used| header.names.iter().position(|name| name == used.column)).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    match csv::read(&bytes, &header, &wanted) {
+        Ok(table) => Some(table),
+        Err(unreadable) => {
+            tell(&unreadable, &written, at, found);
+            None
+        }
+    }
+}
+
+/// What the system says, without the machine's own paths.
+pub(super) fn why(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file",
+        io::ErrorKind::PermissionDenied => "its permissions forbid it",
+        io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory => "it is not a regular file",
+        io::ErrorKind::NotADirectory => "it is not a folder",
+        _ => "the system reports a read error",
+    }
+}
+
+/// A file beside the missing one with nearly its name, as the study would write it.
+fn near_file(full: &Path, written: &Path, host: &dyn Host) -> Option<String> {
+    let names = host.list(full.parent()?).ok()?;
+    let wanted = full.file_name()?.to_string_lossy();
+    let near = suggest::nearest(&wanted, names.iter().map(String::as_str))?;
+    Some(written.with_file_name(near).to_string_lossy().into_owned())
+}
+
+fn tell(unreadable: &Unreadable, path: &str, at: Option<Span>, found: &mut Problems) {
+    let save = "save the table as \"CSV UTF-8\" and name that file";
+    match unreadable {
+        Unreadable::Empty => found.table_is_no_text(path, "empty", "the first line names the columns", at),
+        Unreadable::Workbook => found.table_is_no_text(path, "a workbook or zip archive, not a text table", save, at),
+        Unreadable::Compressed => found.table_is_no_text(path, "compressed", "unpack it once with gunzip", at),
+        Unreadable::Utf16 => found.table_is_no_text(path, "UTF-16 text", save, at),
+        Unreadable::Binary => found.table_is_no_text(path, "not a text table", save, at),
+        Unreadable::NotUtf8 { line, column, as_latin1 } => {
+            found.table_not_utf8(path, *line, column.as_deref(), as_latin1, at);
+        }
+        Unreadable::Cells { line, cells, columns, rows, spans_lines } => {
+            found.table_row_ragged(*line, (*cells, *columns), rows.saturating_sub(1), *spans_lines, at);
+        }
+    }
+}
+
+/// One folder a class: columns `image` (`class/file.png`) and `label`, sorted by both.
+fn list_folders(root: &Path, base: &Path, host: &dyn Host, at: Option<Span>, found: &mut Problems) -> Option<Table> {
+    let written = root.to_string_lossy();
+    let full = base.join(root);
+    let entries = match host.list(&full) {
+        Ok(entries) => entries,
+        Err(error) => {
+            found.table_not_read(&written, why(&error), near_file(&full, root, host).as_deref(), at);
+            return None;
+        }
+    };
+    let (mut images, mut labels, mut folders) = (Column::default(), Column::default(), 0);
+    for folder in entries.iter().filter(|entry| !entry.starts_with('.')) {
+        let path = full.join(folder);
+        if !host.stat(&path).is_ok_and(|stat| stat.kind == Kind::Folder) {
+            continue;
+        }
+        folders += 1;
+        for file in host.list(&path).unwrap_or_default().iter().filter(|file| is_image(file)) {
+            images.push(&format!("{folder}/{file}"));
+            labels.push(folder);
+        }
+    }
+    let rows = u32::try_from(images.distinct()).unwrap_or(u32::MAX);
+    if rows == 0 {
+        found.folder_without_images(&written, folders, at);
+        return None;
+    }
+    let columns = vec![("image".to_owned(), images), ("label".to_owned(), labels)];
+    Some(Table::new(vec!["image".to_owned(), "label".to_owned()], columns, (1..=rows).collect()))
+}
+
+fn is_image(file: &str) -> bool {
+    let extension = file.rsplit_once('.').map_or("", |(_, extension)| extension);
+    !file.starts_with('.') && ["png", "jpg", "jpeg"].iter().any(|known| extension.eq_ignore_ascii_case(known))
+}
+
+fn phantoms(images: u32, patients: u32, seed: u64) -> Table {
+    let names = ["image", "label", "patient", "age", "sex", "view"].map(str::to_owned);
+    let mut columns = names.clone().map(|name| (name, Column::with_capacity(images as usize)));
+    let mut lines = Vec::with_capacity(images as usize);
+    for (row, line) in phantom::rows(images, patients, seed).iter().zip(2_u32..) {
+        let age = row.age.to_string();
+        let cells = [row.image.as_str(), row.label, &row.patient, &age, row.sex, row.view];
+        for ((_, column), cell) in columns.iter_mut().zip(cells) {
+            column.push(cell);
+        }
+        lines.push(line);
+    }
+    Table::new(names.to_vec(), columns.into(), lines)
+}

@@ -1,0 +1,223 @@
+//! Sentences about patients, classes and folds: what the numbers of a data set mean for a study.
+
+use super::data::{Placed as _, count, counted, name, percent, shown};
+use crate::diag::{Code, Diagnostic, Problems};
+use crate::source::Span;
+
+/// A class with fewer patients than its split needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TooFew<'a> {
+    /// The class.
+    pub class: &'a str,
+    /// Patients with the class.
+    pub patients: usize,
+    /// Images of the class.
+    pub images: usize,
+    /// Folds asked.
+    pub folds: usize,
+    /// Patients needed: one a fold, one more for a hold-out.
+    pub needed: usize,
+    /// What is counted, `patient` or `image`.
+    pub unit: &'a str,
+    /// Further classes with too few, as names.
+    pub others: &'a [&'a str],
+    /// A larger class it could be merged with.
+    pub neighbour: Option<&'a str>,
+}
+
+impl TooFew<'_> {
+    fn found(&self) -> String {
+        let images = if self.unit == "image" { String::new() } else { format!(" ({})", counted(self.images, "image")) };
+        format!("leaves {} with {}{images}", counted(self.patients, self.unit), shown(self.class))
+    }
+
+    fn asked(&self) -> String {
+        match self.needed - self.folds {
+            0 => format!("{} folds asked", self.folds),
+            more => format!("{} folds asked, and {more} more to hold out or validate on", self.folds),
+        }
+    }
+}
+
+impl Problems {
+    /// W0303: as many patients as rows.
+    pub fn group_is_row_id(&mut self, column: &str, rows: usize, at: Option<Span>) {
+        self.push(
+            Diagnostic::new(
+                Code::W0303,
+                format!("{} has {} values in {}", name(column), count(rows), counted(rows, "row")),
+            )
+            .at(at, "groups of one protect nobody")
+            .help(
+                "if each image really is its own patient, say so for the record:\n  \
+                 group = none(because = \"one film per patient by protocol\")",
+            ),
+        );
+    }
+
+    /// E0302: a patient who stands in two folds of a given split.
+    pub fn folds_share_patients(&mut self, column: &str, patients: &[&str], at: Option<Span>, group: Option<Span>) {
+        let first: Vec<String> = patients.iter().take(3).map(|patient| name(patient)).collect();
+        let more = if patients.len() > first.len() { ", ..." } else { "" };
+        let are = if patients.len() == 1 { "is" } else { "are" };
+        self.push(
+            Diagnostic::new(
+                Code::E0302,
+                format!("{} {are} in more than one fold of {}", counted(patients.len(), "patient"), name(column)),
+            )
+            .at(at, format!("{}{more}", first.join(", ")))
+            .at(group, "who the patients are")
+            .help("mend the column, or let us deal whole patients:\n  cv = stratified_group_kfold(5)"),
+        );
+    }
+
+    /// E0306: a class with patients for fewer folds than asked.
+    pub fn class_has_few_patients(&mut self, few: &TooFew<'_>, at: Option<Span>, folds: Option<Span>) {
+        let class = name(few.class);
+        let message = if few.patients < few.folds {
+            let folds = if few.patients == 1 { "fold" } else { "folds" };
+            format!("{class} has {}s for {} {folds}, not {}", few.unit, few.patients, few.folds)
+        } else {
+            format!("{class} needs {}s for {} folds, and more to set aside", few.unit, few.folds)
+        };
+        let others: Vec<String> = few.others.iter().take(3).map(|class| name(class)).collect();
+        let others = match (few.others.len(), few.others.len().saturating_sub(3)) {
+            (0, _) => String::new(),
+            (_, 0) => format!("; too few of {} as well", others.join(", ")),
+            (_, more) => format!("; too few of {} and {more} more as well", others.join(", ")),
+        };
+        let fewer = few.patients.saturating_sub(few.needed - few.folds);
+        let way = if fewer >= 2 { format!("use {fewer} folds, or ") } else { "find more of it, or ".to_owned() };
+        let help = match few.neighbour {
+            Some(other) => format!(
+                "{way}merge the class:\n  merge = {{ \"{0} or {1}\" = [\"{0}\", \"{1}\"] }}",
+                shown(few.class),
+                shown(other)
+            ),
+            None => format!("{way}take the class out of `classes`"),
+        };
+        self.push(
+            Diagnostic::new(Code::E0306, message)
+                .at(at, format!("{}{others}", few.found()))
+                .at(folds, few.asked())
+                .help(help),
+        );
+    }
+
+    /// E0306: a class that a given split has in one fold only.
+    pub fn class_in_one_fold(&mut self, class: &str, images: usize, at: Option<Span>, label: Option<Span>) {
+        self.push(
+            Diagnostic::new(Code::E0306, format!("{} stands in one fold only", name(class)))
+                .at(
+                    at,
+                    format!("all {} of it: when that fold is scored, none is learned from", counted(images, "image")),
+                )
+                .at(label, "the class")
+                .help("deal its patients into several folds, or take the class out of `classes`"),
+        );
+    }
+
+    /// W0307: one patient with a large share of a class.
+    pub fn patient_dominates(
+        &mut self,
+        (patient, class): (&str, &str),
+        (held, all): (usize, usize),
+        others: usize,
+        at: Option<Span>,
+    ) {
+        self.push(
+            Diagnostic::new(
+                Code::W0307,
+                format!("patient {} holds {} of all {} images", name(patient), percent(held, all), name(class)),
+            )
+            .at(at, format!("{} of {}; {} hold the rest", count(held), counted(all, "image"), counted(others, "other patient")))
+            .help("the fold that scores this patient scores one person: count patients, not images\n  evaluate { unit = patient }"),
+        );
+    }
+
+    /// W0502: soft-F1 over batches that often hold no image of a class. `none` is the share of such batches.
+    pub fn soft_f1_sees_none(
+        &mut self,
+        class: &str,
+        (expected, none): (f64, f64),
+        larger_batch: Option<u32>,
+        loss: Option<Span>,
+        batch: Option<Span>,
+    ) {
+        let none = (none * 100.0).round();
+        let help = match larger_batch {
+            Some(batch) => format!("batch = {batch}, or sampler = balanced"),
+            None => "sampler = balanced".to_owned(),
+        };
+        self.push(
+            Diagnostic::new(Code::W0502, format!("`soft_f1` will often see no {} in a batch", name(class)))
+                .at(loss, "its gradient is computed per batch")
+                .at(
+                    batch,
+                    format!(
+                        "{expected:.1} {} images per batch on average; {none:.0}% of batches have none",
+                        shown(class)
+                    ),
+                )
+                .help(help),
+        );
+    }
+
+    /// W0602: accuracy as the headline where one class is much larger than another.
+    pub fn accuracy_is_easy(&mut self, class: &str, (largest, smallest): (usize, usize), all: usize, at: Option<Span>) {
+        let ratio = (largest + smallest / 2) / smallest.max(1);
+        self.push(
+            Diagnostic::new(Code::W0602, format!("`accuracy` is the primary metric at {ratio} : 1"))
+                .at(at, format!("always answering {} scores {}", shown(class), percent(largest, all)))
+                .help("primary = balanced_accuracy, or primary = macro_f1"),
+        );
+    }
+
+    /// E0206: files with the same bytes under two patients. `more` such pairs follow.
+    pub fn same_pixels(
+        &mut self,
+        (first, second): (&str, &str),
+        (patient, other): (&str, &str),
+        more: usize,
+        at: Option<Span>,
+    ) {
+        let others = match more {
+            0 => String::new(),
+            more => format!("; {} more", counted(more, "pair")),
+        };
+        self.push(
+            Diagnostic::new(Code::E0206, format!("{} and {} are identical", name(first), name(second)))
+                .at(at, format!("they belong to patients {} and {}{others}", name(patient), name(other)))
+                .help("fix the table, or one film may be learned from and scored: it would leak"),
+        );
+    }
+
+    /// E0206: one file named by rows of two patients.
+    pub fn same_file_twice(
+        &mut self,
+        file: &str,
+        (patient, line): (&str, u32),
+        (other, other_line): (&str, u32),
+        more: usize,
+        at: Option<Span>,
+    ) {
+        let others = match more {
+            0 => String::new(),
+            more => format!("; {} more", counted(more, "such file")),
+        };
+        self.push(
+            Diagnostic::new(Code::E0206, format!("{} belongs to two patients", name(file)))
+                .at(
+                    at,
+                    format!(
+                        "to {} in row {} and to {} in row {}{others}",
+                        name(patient),
+                        count(line),
+                        name(other),
+                        count(other_line)
+                    ),
+                )
+                .help("fix the table, or one film may be learned from and scored: it would leak"),
+        );
+    }
+}
