@@ -1,5 +1,6 @@
 //! Tests of the whole: one module for each part.
 
+mod check;
 mod layers;
 mod loss;
 mod report;

@@ -3,6 +3,7 @@
 mod data;
 mod names;
 mod patients;
+mod rules;
 mod syntax;
 
 pub use patients::TooFew;

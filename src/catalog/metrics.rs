@@ -1,0 +1,53 @@
+//! Figures a report can lead with, and what counts as one.
+
+use super::{Family, Operation, word};
+
+const fn metric(name: &'static str, about: &'static str, examples: &'static [&'static str]) -> Operation {
+    Operation { name, about, parameters: &[], later: &[], source: "", examples }
+}
+
+/// `evaluate.primary`, `evaluate.metrics`
+pub const METRICS: Family = Family {
+    one: "metric",
+    many: "metrics",
+    operations: &[
+        metric("macro_f1", "Mean F1 of the classes over pooled counts.", &["macro_f1"]),
+        metric("balanced_accuracy", "Mean recall of the classes.", &["balanced_accuracy"]),
+        metric("accuracy", "Share of right answers.", &["accuracy"]),
+        metric("auroc", "Mean one-against-rest area under the ROC curve.", &["auroc"]),
+        metric("log_loss", "Mean negative log-probability of the true class.", &["log_loss"]),
+        metric("ece", "Expected calibration error over 15 equal bins.", &["ece"]),
+    ],
+    later: &[
+        "sensitivity",
+        "specificity",
+        "auprc",
+        "kappa",
+        "mcc",
+        "brier",
+        "micro_f1",
+        "weighted_f1",
+        "precision",
+        "recall",
+    ],
+};
+
+const POOLS: &[&str] = &["mean_probability"];
+
+/// `evaluate.unit`
+pub const UNITS: Family = Family {
+    one: "unit",
+    many: "units",
+    operations: &[
+        Operation {
+            name: "patient",
+            about: "Each patient counts once.",
+            parameters: &[word("pool", POOLS, "mean_probability", "how a patient's images become one answer")],
+            later: &[],
+            source: "",
+            examples: &["patient(pool = mean_probability)"],
+        },
+        metric("image", "Each image counts once.", &["image"]),
+    ],
+    later: &["study", "exam", "lesion"],
+};

@@ -1,0 +1,314 @@
+//! `images { }`, `model { }`, `train { }` and `evaluate { }` become their halves of the study.
+
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+
+use super::reader::Reader;
+use super::take::{Bound, Slot, Typed, take, whole, wrong_shape};
+use super::value::Value;
+use crate::catalog::backbones::{self, Card};
+use crate::catalog::{Block as Table, Takes, blocks};
+use crate::study::{
+    Augment, Backbone, ClassWeights, Data, EarlyStop, Evaluate, Filter, Fit, Freeze, Group, Images, KeepEpoch,
+    LossKind, LossTerm, Metric, Model, Normalize, Optimizer, Prepare, Sampler, Schedule, Train, Unit, Watch, Weights,
+};
+
+fn table(name: &str) -> &'static Table {
+    blocks::block(name).expect("invariant: only names of the catalog are asked for")
+}
+
+/// Reads `model { }`.
+pub(super) fn model(reader: &mut Reader<'_>) -> Model {
+    let bound = reader.operation(table("model"), "backbone");
+    if !reader.is_written("model.backbone") && reader.sound(&["model.backbone"]) {
+        if let Some(place) = reader.places.nearest("model.backbone") {
+            let block = reader.places.get("model").is_some();
+            let example = "backbone = resnet18()";
+            reader.evaluator.problems.setting_missing("model", "backbone", place, block, example);
+        }
+        reader.poison("model.backbone");
+    }
+    let card = bound.as_ref().and_then(|bound| backbones::CARDS.iter().find(|card| card.name == bound.operation.name));
+    let weights = bound.as_ref().and_then(|bound| bound.operation("weights")).and_then(weights);
+    let freeze = reader.operation(table("model"), "freeze").as_ref().and_then(freeze);
+    Model {
+        backbone: card.map_or(Backbone::ResNet18, |card| card.backbone),
+        weights: weights.unwrap_or(Weights::None),
+        dropout: reader.operation(table("model"), "head").and_then(|head| head.number("dropout")).unwrap_or(0.0),
+        freeze: freeze.unwrap_or(Freeze::None),
+    }
+}
+
+fn weights(bound: &Bound) -> Option<Weights> {
+    match bound.operation.name {
+        "file" => bound.text("path").map(|path| Weights::File(PathBuf::from(path))),
+        "imagenet" => Some(Weights::Imagenet),
+        _ => Some(Weights::None),
+    }
+}
+
+fn freeze(bound: &Bound) -> Option<Freeze> {
+    match bound.operation.name {
+        "all" => Some(Freeze::All),
+        "first" => bound.number("share").map(Freeze::First),
+        "backbone" => bound.whole("for").map(Freeze::BackboneFor),
+        _ => Some(Freeze::None),
+    }
+}
+
+/// Reads `images { }`; what is left out follows from the backbone's card.
+pub(super) fn images(reader: &mut Reader<'_>, backbone: Backbone) -> Images {
+    let card = backbones::card(backbone);
+    let steps = reader.operations(table("images"), "prepare").unwrap_or_default();
+    let mut prepare = Vec::new();
+    let mut normalize = None;
+    for (at, step) in steps.iter().enumerate() {
+        if step.operation.name != "normalize" {
+            prepare.extend(prepare_step(step));
+            continue;
+        }
+        if let Some(next) = steps.get(at + 1) {
+            reader.evaluator.problems.normalize_not_last(step.span, next.span);
+            reader.poison("images.prepare");
+        }
+        reader.places.set("images.normalize", step.span);
+        normalize = step.word("by").map(|by| match by {
+            "half" => Normalize::Half,
+            "none" => Normalize::None,
+            "train" => Normalize::Train,
+            _ => Normalize::Imagenet,
+        });
+    }
+    for (at, step) in steps.iter().enumerate().filter(|(_, step)| step.operation.name == "resize") {
+        reader.places.set("images.resize", step.place("side"));
+        reader.places.set(format!("images.prepare.{at}"), step.span);
+    }
+    if !prepare.iter().any(|step| matches!(step, Prepare::Resize { .. })) {
+        prepare.push(Prepare::Resize { side: card.side, filter: card.filter, fit: Fit::Stretch });
+    }
+    let augment = reader.operations(table("images"), "augment").unwrap_or_default();
+    let augment = augment.iter().filter_map(augment_step).collect();
+    Images { prepare, normalize: normalize.unwrap_or_else(|| usual_normalize(card)), augment }
+}
+
+fn usual_normalize(card: &Card) -> Normalize {
+    card.normalize
+}
+
+fn prepare_step(bound: &Bound) -> Option<Prepare> {
+    match bound.operation.name {
+        "grayscale" => Some(Prepare::Grayscale {}),
+        "clahe" => Some(Prepare::Clahe { clip: bound.number("clip")?, tiles: bound.whole("tiles")? }),
+        "resize" => Some(Prepare::Resize {
+            side: bound.whole("side")?,
+            filter: match bound.word("filter")? {
+                "lanczos" => Filter::Lanczos,
+                "bicubic" => Filter::Bicubic,
+                "nearest" => Filter::Nearest,
+                _ => Filter::Bilinear,
+            },
+            fit: match bound.word("fit")? {
+                "pad" => Fit::Pad,
+                "crop" => Fit::Crop,
+                _ => Fit::Stretch,
+            },
+        }),
+        _ => None,
+    }
+}
+
+fn augment_step(bound: &Bound) -> Option<Augment> {
+    let p = bound.number("p")?;
+    match bound.operation.name {
+        "flip" => Some(Augment::Flip { horizontal: bound.word("axis")? == "horizontal", p }),
+        "rotate" => Some(Augment::Rotate { degrees: bound.number("angle")?, p }),
+        "shift_scale_rotate" => Some(Augment::ShiftScaleRotate {
+            shift: bound.number("shift")?,
+            scale: bound.number("scale")?,
+            degrees: bound.number("rotate")?,
+            p,
+        }),
+        "brightness_contrast" => Some(Augment::BrightnessContrast { amount: bound.number("amount")?, p }),
+        "crop" => Some(Augment::Crop { scale: bound.number("scale")?, p }),
+        "cutout" => Some(Augment::Cutout { size: bound.number("size")?, p }),
+        "mixup" => Some(Augment::Mixup { alpha: bound.number("alpha")?, p }),
+        "cutmix" => Some(Augment::Cutmix { patches: bound.whole("patches")?, alpha: bound.number("alpha")?, p }),
+        _ => None,
+    }
+}
+
+/// Reads `train { }`.
+pub(super) fn train(reader: &mut Reader<'_>, data: &Data) -> Train {
+    let loss = loss(reader);
+    let optimizer = reader.operation(table("train"), "optimizer").as_ref().and_then(optimizer);
+    let schedule = reader.operation(table("train"), "schedule").as_ref().and_then(schedule);
+    let stop = reader
+        .operation(table("train"), "stop")
+        .as_ref()
+        .and_then(|bound| Some(EarlyStop { on: watch(bound.word("on")?), patience: bound.whole("patience")? }));
+    let keep = match reader.operation(table("train"), "keep") {
+        Some(bound) if bound.operation.name == "best" => {
+            bound.word("on").map_or(KeepEpoch::Last, |on| KeepEpoch::Best(watch(on)))
+        }
+        Some(_) => KeepEpoch::Last,
+        None => stop.map_or(KeepEpoch::Last, |stop| KeepEpoch::Best(stop.on)),
+    };
+    // `f32` is all that runs; anything else has been refused by `take`.
+    reader.word(table("train"), "precision");
+    Train {
+        loss,
+        optimizer: optimizer.unwrap_or(Optimizer::AdamW { lr: 3e-4, weight_decay: 0.01 }),
+        schedule: schedule.unwrap_or(Schedule::Constant),
+        epochs: reader.number(table("train"), "epochs").map_or(10, whole),
+        batch: reader.number(table("train"), "batch").map_or(32, whole),
+        sampler: sampler(reader, data),
+        clip: reader.number(table("train"), "clip"),
+        stop,
+        keep,
+    }
+}
+
+fn loss(reader: &mut Reader<'_>) -> Vec<LossTerm> {
+    let usual =
+        LossTerm { weight: 1.0, kind: LossKind::CrossEntropy, smoothing: 0.0, class_weights: ClassWeights::None };
+    let Some(Typed::Formula(terms)) = reader.read(table("train"), "loss") else { return vec![usual] };
+    let mut loss = Vec::with_capacity(terms.len());
+    for (weight, bound) in &terms {
+        let kind = match bound.operation.name {
+            "focal" => LossKind::Focal {
+                gamma: bound.number("gamma").unwrap_or(2.0),
+                alpha: bound.number("alpha").unwrap_or(0.25),
+            },
+            "soft_f1" => LossKind::SoftF1,
+            "kl" => LossKind::Kl,
+            _ => LossKind::CrossEntropy,
+        };
+        let class_weights = class_weights(reader, bound);
+        let smoothing = bound.number("smoothing").unwrap_or(0.0);
+        loss.push(LossTerm { weight: *weight, kind, smoothing, class_weights });
+    }
+    if loss.is_empty() { vec![usual] } else { loss }
+}
+
+fn class_weights(reader: &mut Reader<'_>, bound: &Bound) -> ClassWeights {
+    let Some(value) = bound.shaped("class_weights") else { return ClassWeights::None };
+    let problems = &mut reader.evaluator.problems;
+    let fields = match &value.value {
+        Value::Word(word) if word == "none" => return ClassWeights::None,
+        Value::Word(word) if word == "balanced" => return ClassWeights::Balanced,
+        Value::Record(fields) => fields,
+        _ => {
+            wrong_shape("class_weights", "`none`, `balanced`, or a weight a class", value, problems);
+            reader.poison("train.loss");
+            return ClassWeights::None;
+        }
+    };
+    let mut weights = IndexMap::new();
+    let mut sound = true;
+    for (name, value) in fields {
+        let slot = Slot { name: &name.text, owner: "class_weights", names: &[] };
+        match take(&Takes::Number { from: 0.0, included: false, to: 1e6 }, value, slot, problems) {
+            Some(Typed::Number(number)) => {
+                weights.insert(name.text.clone(), number);
+            }
+            _ => sound = false,
+        }
+    }
+    if !sound {
+        reader.poison("train.loss");
+    }
+    ClassWeights::Given(weights)
+}
+
+fn optimizer(bound: &Bound) -> Option<Optimizer> {
+    let lr = bound.number("lr")?;
+    let weight_decay = bound.number("weight_decay")?;
+    match bound.operation.name {
+        "adam" => Some(Optimizer::Adam { lr, weight_decay }),
+        "adamw" => Some(Optimizer::AdamW { lr, weight_decay }),
+        "nadam" => Some(Optimizer::NAdam { lr, weight_decay }),
+        "sgd" => Some(Optimizer::Sgd {
+            lr,
+            momentum: bound.number("momentum")?,
+            nesterov: bound.flag("nesterov")?,
+            weight_decay,
+        }),
+        "rmsprop" => Some(Optimizer::RmsProp {
+            lr,
+            alpha: bound.number("alpha")?,
+            momentum: bound.number("momentum")?,
+            weight_decay,
+        }),
+        _ => None,
+    }
+}
+
+fn schedule(bound: &Bound) -> Option<Schedule> {
+    match bound.operation.name {
+        "constant" => Some(Schedule::Constant),
+        "cosine" => Some(Schedule::Cosine { warmup: bound.number("warmup")? }),
+        "step" => Some(Schedule::Step { every: bound.whole("every")?, factor: bound.number("factor")? }),
+        "plateau" => Some(Schedule::Plateau {
+            on: watch(bound.word("on")?),
+            factor: bound.number("factor")?,
+            patience: bound.whole("patience")?,
+            min_delta: bound.number("min_delta")?,
+        }),
+        _ => None,
+    }
+}
+
+fn watch(word: &str) -> Watch {
+    match word {
+        "accuracy" => Watch::Accuracy,
+        "balanced_accuracy" => Watch::BalancedAccuracy,
+        "macro_f1" => Watch::MacroF1,
+        _ => Watch::Loss,
+    }
+}
+
+fn sampler(reader: &mut Reader<'_>, data: &Data) -> Sampler {
+    let Some(bound) = reader.operation(table("train"), "sampler") else { return Sampler::Shuffled };
+    if bound.operation.name != "balanced" {
+        return Sampler::Shuffled;
+    }
+    if let Some(column) = bound.text("by")
+        && column != data.label
+        && reader.sound(&["data.label"])
+    {
+        reader.evaluator.problems.balanced_by_other(column, &data.label, bound.place("by"));
+        reader.poison("train.sampler");
+    }
+    Sampler::Balanced
+}
+
+/// Reads `evaluate { }`.
+pub(super) fn evaluate(reader: &mut Reader<'_>, group: &Group) -> Evaluate {
+    let primary = reader.operation(table("evaluate"), "primary").as_ref().and_then(metric).unwrap_or(Metric::MacroF1);
+    let metrics = match reader.operations(table("evaluate"), "metrics") {
+        Some(all) => all.iter().filter_map(metric).collect(),
+        None => vec![Metric::Accuracy, Metric::BalancedAccuracy, Metric::Auroc],
+    };
+    let unit = match reader.operation(table("evaluate"), "unit") {
+        Some(bound) if bound.operation.name == "patient" => Unit::Patient,
+        Some(_) => Unit::Image,
+        None => match group {
+            Group::Column(_) => Unit::Patient,
+            Group::None { .. } => Unit::Image,
+        },
+    };
+    Evaluate { primary, metrics, unit }
+}
+
+fn metric(bound: &Bound) -> Option<Metric> {
+    match bound.operation.name {
+        "accuracy" => Some(Metric::Accuracy),
+        "balanced_accuracy" => Some(Metric::BalancedAccuracy),
+        "macro_f1" => Some(Metric::MacroF1),
+        "auroc" => Some(Metric::Auroc),
+        "log_loss" => Some(Metric::LogLoss),
+        "ece" => Some(Metric::Ece),
+        _ => None,
+    }
+}

@@ -1,0 +1,195 @@
+//! What settings mean together: leakage, and settings that undo each other. Needs no table.
+
+use super::reader::Reader;
+use crate::catalog::backbones;
+use crate::study::{
+    Augment, FoldKind, Freeze, Group, KeepEpoch, LossKind, Normalize, Schedule, Source, Study, Weights,
+};
+
+/// Reports what is wrong between settings; each rule stays silent when a setting it looks at is not sound.
+pub(super) fn check(reader: &mut Reader<'_>, study: &Study, patient_column: Option<&str>) {
+    patients(reader, study, patient_column);
+    selection(reader, study);
+    network(reader, study);
+    loss(reader, study);
+    patience(reader, study);
+}
+
+/// Where the split stands, or the study if it was not written.
+fn place(reader: &Reader<'_>, path: &str) -> Option<crate::source::Span> {
+    reader.places.nearest(path)
+}
+
+fn row_wise(study: &Study) -> Option<&'static str> {
+    match study.split.cv.kind {
+        FoldKind::KFold => Some("kfold"),
+        FoldKind::StratifiedKFold => Some("stratified_kfold"),
+        FoldKind::GroupKFold | FoldKind::StratifiedGroupKFold | FoldKind::FoldsFrom(_) => None,
+    }
+}
+
+/// E0301: no patients, or patients whom the split does not look at.
+fn patients(reader: &mut Reader<'_>, study: &Study, patient_column: Option<&str>) {
+    if !reader.sound(&["data.group", "data.table"]) {
+        return;
+    }
+    let cv = reader.places.get("split.cv");
+    let phantoms = matches!(study.data.source, Source::Phantoms { .. });
+    if !reader.is_written("data.group") && !phantoms {
+        if let Some(data) = place(reader, "data.group") {
+            let block = reader.places.get("data").is_some();
+            let folder = matches!(study.data.source, Source::Folder { .. });
+            reader.evaluator.problems.no_patients(data, block, cv, patient_column, folder);
+        }
+        reader.poison("data.group");
+        return;
+    }
+    if let (Group::Column(column), Some(kind), Some(cv)) = (&study.data.group, row_wise(study), cv)
+        && reader.sound(&["split.cv"])
+    {
+        let group = reader.places.get("data.group");
+        let better = if kind == "kfold" { "group_kfold" } else { "stratified_group_kfold" };
+        reader.evaluator.problems.split_ignores_patients(kind, better, column, study.split.cv.folds, cv, group);
+        reader.poison("split.cv");
+    }
+}
+
+/// E0304: something chooses by looking at the fold that is reported.
+fn selection(reader: &mut Reader<'_>, study: &Study) {
+    if study.split.validation > 0.0 || !reader.sound(&["split.validation"]) {
+        return;
+    }
+    let cv = place(reader, "split.cv");
+    let report = |reader: &mut Reader<'_>, path: &str, who: &str, what: &str| {
+        let at = reader.places.get(path);
+        if let (Some(cv), Some(at), true) = (cv, at, reader.sound(&[path])) {
+            reader.evaluator.problems.selection_on_reported_fold(who, what, cv, at);
+        }
+    };
+    if study.train.stop.is_some() {
+        report(reader, "train.stop", "early stopping", "picks the best epoch: on what?");
+    }
+    if matches!(study.train.schedule, Schedule::Plateau { .. }) {
+        report(reader, "train.schedule", "the plateau schedule", "lowers the learning rate: on what?");
+    }
+    if matches!(study.train.keep, KeepEpoch::Best(_)) && reader.is_written("train.keep") {
+        report(reader, "train.keep", "keeping the best epoch", "picks the best epoch: on what?");
+    }
+}
+
+/// E0402, E0403, W0404, W0407, E0902: the network, its weights and its images.
+fn network(reader: &mut Reader<'_>, study: &Study) {
+    if !reader.sound(&["model.backbone"]) {
+        return;
+    }
+    let card = backbones::card(study.model.backbone);
+    if let (Weights::File(path), Some(at)) = (&study.model.weights, reader.places.get("model.backbone.weights")) {
+        let name = path.to_string_lossy();
+        if is_pickle_name(&name) {
+            reader.evaluator.problems.pickle(&name, at);
+            reader.poison("model.backbone");
+            return;
+        }
+    }
+    let side = study.images.side();
+    if reader.sound(&["images.prepare"])
+        && side < card.smallest_side
+        && let Some(at) = reader.places.get("images.resize")
+    {
+        let backbone = place(reader, "model.backbone");
+        reader.evaluator.problems.image_too_small(card.name, side, card.smallest_side, at, backbone);
+    }
+    let got = study.images.normalize;
+    if study.model.weights == Weights::Imagenet
+        && got != card.normalize
+        && got != Normalize::Train
+        && reader.sound(&["images.prepare"])
+        && let (Some(at), Some(weights)) =
+            (reader.places.get("images.normalize"), place(reader, "model.backbone.weights"))
+    {
+        let (wants, got) = (normalize_name(card.normalize), normalize_name(got));
+        reader.evaluator.problems.normalize_differs(card.name, wants, got, at, weights);
+    }
+    if let Freeze::BackboneFor(frozen) = study.model.freeze
+        && frozen >= study.train.epochs
+        && reader.sound(&["model.freeze", "train.epochs"])
+        && let Some(at) = reader.places.get("model.freeze")
+    {
+        let epochs = reader.places.get("train.epochs");
+        reader.evaluator.problems.backbone_never_trains(frozen, study.train.epochs, at, epochs);
+    }
+}
+
+/// Does a file's name say that Python's pickle wrote it?
+fn is_pickle_name(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    [".pth", ".pt", ".tar", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib"].iter().any(|end| name.ends_with(end))
+}
+
+fn normalize_name(normalize: Normalize) -> &'static str {
+    match normalize {
+        Normalize::Imagenet => "imagenet",
+        Normalize::Half => "half",
+        Normalize::None => "none",
+        Normalize::Train => "train",
+    }
+}
+
+/// W0501, E0503: the loss formula.
+fn loss(reader: &mut Reader<'_>, study: &Study) {
+    if !reader.sound(&["train.loss"]) {
+        return;
+    }
+    let Some(at) = reader.places.get("train.loss") else { return };
+    let sum: f64 = study.train.loss.iter().map(|term| term.weight).sum();
+    if (sum - 1.0).abs() > 1e-6 {
+        reader.evaluator.problems.loss_weights_sum(sum, at);
+    }
+    let mixes = study.images.augment.iter().any(|step| match step {
+        Augment::Mixup { p, .. } | Augment::Cutmix { p, .. } => *p > 0.0,
+        Augment::Flip { .. }
+        | Augment::Rotate { .. }
+        | Augment::ShiftScaleRotate { .. }
+        | Augment::BrightnessContrast { .. }
+        | Augment::Crop { .. }
+        | Augment::Cutout { .. } => false,
+    });
+    if mixes || !reader.sound(&["images.augment"]) {
+        return;
+    }
+    for (index, term) in study.train.loss.iter().enumerate() {
+        if term.kind == LossKind::Kl && term.smoothing == 0.0 {
+            let at = reader.places.get(&format!("train.loss.{index}")).unwrap_or(at);
+            reader.evaluator.problems.kl_without_soft_targets(at);
+        }
+    }
+}
+
+/// W0505: patience that never runs out, a cosine that is cut.
+fn patience(reader: &mut Reader<'_>, study: &Study) {
+    let epochs = study.train.epochs;
+    let epochs_at = reader.places.get("train.epochs");
+    if !reader.sound(&["train.epochs", "train.stop", "train.schedule"]) {
+        return;
+    }
+    let stop_at = reader.places.get("train.stop");
+    if let (Some(stop), Some(at)) = (study.train.stop, stop_at)
+        && stop.patience >= epochs
+    {
+        let at = reader.places.get("train.stop.patience").unwrap_or(at);
+        reader.evaluator.problems.patience_too_long("early stopping", stop.patience, epochs, at, epochs_at);
+    }
+    let Some(schedule_at) = reader.places.get("train.schedule") else { return };
+    match study.train.schedule {
+        Schedule::Plateau { patience, .. } if patience >= epochs => {
+            let at = reader.places.get("train.schedule.patience").unwrap_or(schedule_at);
+            reader.evaluator.problems.patience_too_long("the plateau schedule", patience, epochs, at, epochs_at);
+        }
+        Schedule::Cosine { .. } => {
+            if let (Some(_), Some(stop_at)) = (study.train.stop, stop_at) {
+                reader.evaluator.problems.cosine_cut(schedule_at, stop_at);
+            }
+        }
+        Schedule::Constant | Schedule::Step { .. } | Schedule::Plateau { .. } => {}
+    }
+}

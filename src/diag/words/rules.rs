@@ -1,0 +1,246 @@
+//! Sentences about what settings mean together: leakage, weights, losses, patience.
+
+use super::names::list;
+use crate::diag::suggest::nearest;
+use crate::diag::{Code, Diagnostic, Problems};
+use crate::source::Span;
+
+impl Problems {
+    /// E0301: a study without patients.
+    pub fn no_patients(
+        &mut self,
+        data: Span,
+        block: bool,
+        cv: Option<Span>,
+        patient_column: Option<&str>,
+        folder: bool,
+    ) {
+        let mut diagnostic =
+            Diagnostic::new(Code::E0301, "this study has no patient column, so its score may be inflated by leakage")
+                .label(data, if block { "no `group = ...` in this block" } else { "no `data.group = ...`" });
+        if let Some(cv) = cv {
+            diagnostic = diagnostic.label(cv, "would deal images, not patients, into folds");
+        }
+        let none = "If each image really is its own patient, say so for the record:\n  \
+                    group = none(because = \"one film per patient by protocol\")";
+        let help = if folder {
+            format!("a folder of images names no patients; a table does:  csv(\"labels.csv\")\n{none}")
+        } else {
+            format!("add  group = `{}`\n{none}", patient_column.unwrap_or("patient"))
+        };
+        self.push(diagnostic.help(help));
+    }
+
+    /// E0301: there are patients, but the split deals single images.
+    pub fn split_ignores_patients(
+        &mut self,
+        kind: &str,
+        better: &str,
+        column: &str,
+        folds: u32,
+        cv: Span,
+        group: Option<Span>,
+    ) {
+        let mut diagnostic =
+            Diagnostic::new(Code::E0301, format!("`{kind}` would put one patient's images on both sides of a split"))
+                .label(cv, "would deal images, not patients, into folds");
+        if let Some(group) = group {
+            diagnostic = diagnostic.label(group, format!("`{column}` says whose image it is"));
+        }
+        self.push(diagnostic.help(format!("write  cv = {better}({folds})")));
+    }
+
+    /// E0304: a choice that looks at the fold whose score is reported.
+    pub fn selection_on_reported_fold(&mut self, who: &str, what: &str, cv: Span, at: Span) {
+        self.push(
+            Diagnostic::new(Code::E0304, format!("{who} would look at the very fold whose score is reported"))
+                .label(at, what)
+                .label(cv, "each fold is scored and reported")
+                .help("give training its own patients to look at:  split { validation = 10% }"),
+        );
+    }
+
+    /// E0305: a mean over all folds.
+    pub fn normalize_over_folds(&mut self, word: &str, span: Span) {
+        self.push(
+            Diagnostic::new(Code::E0305, format!("`normalize({word})` would average over all folds"))
+                .label(span, "looks at the patients that are reported")
+                .help("write `normalize(train)`: it is fitted inside each fold")
+                .fix(span, "train"),
+        );
+    }
+
+    /// E0103: something after `normalize`.
+    pub fn normalize_not_last(&mut self, span: Span, next: Span) {
+        self.push(
+            Diagnostic::new(Code::E0103, "`normalize` must be the last preparing operation")
+                .label(span, "leaves no image, but centred numbers")
+                .label(next, "wants an image")
+                .help("move `normalize(...)` to the end of `prepare`"),
+        );
+    }
+
+    /// E0101: an image column where there is no table.
+    pub fn image_without_table(&mut self, span: Span, table: Span) {
+        self.push(
+            Diagnostic::new(Code::E0101, "`image` names a column of a table, and there is no table")
+                .label(span, "nothing to name")
+                .label(table, "brings its images along")
+                .help("remove the line"),
+        );
+    }
+
+    /// E0401: a network nobody knows.
+    pub fn unknown_backbone<'a>(
+        &mut self,
+        name: &str,
+        span: Span,
+        running: impl IntoIterator<Item = &'a str>,
+        later: &[&str],
+    ) {
+        let running: Vec<&str> = running.into_iter().collect();
+        let near = nearest(name, running.iter().copied().chain(later.iter().copied()));
+        let all = format!("this version runs: {}", list(running.iter().copied()));
+        let help = near.map_or_else(|| all.clone(), |near| format!("did you mean `{near}`? {all}"));
+        self.push(
+            Diagnostic::new(Code::E0401, format!("there is no backbone called `{name}`"))
+                .label(span, "not a backbone")
+                .help(help),
+        );
+    }
+
+    /// E0402: weights a network does not have.
+    pub fn no_such_weights(&mut self, backbone: &str, name: &str, span: Span, there: &[&str]) {
+        let near = nearest(name, there.iter().copied().chain(["none"]));
+        let all = format!("there are: {}, `none`, `file(\"x.safetensors\")`", list(there.iter().copied()));
+        let help = near.map_or_else(|| all.clone(), |near| format!("did you mean `{near}`? {all}"));
+        self.push(
+            Diagnostic::new(Code::E0402, format!("`{backbone}` has no weights called `{name}`"))
+                .label(span, "no such weights")
+                .help(help),
+        );
+    }
+
+    /// E0402: a weights file that is not there.
+    pub fn no_weights_file(&mut self, name: &str, why: &str, span: Span) {
+        self.push(
+            Diagnostic::new(Code::E0402, format!("the weights file `{name}` cannot be read: {why}"))
+                .label(span, "looked for beside the study file")
+                .help("check the path, or start from random weights:  weights = none"),
+        );
+    }
+
+    /// E0402: a weights file of another kind.
+    pub fn weights_not_safetensors(&mut self, name: &str, span: Span) {
+        self.push(
+            Diagnostic::new(Code::E0402, format!("`{name}` is no safetensors file"))
+                .label(span, "only safetensors files are read")
+                .help("write  weights = file(\"x.safetensors\")"),
+        );
+    }
+
+    /// E0403: images smaller than the network's strides.
+    pub fn image_too_small(&mut self, backbone: &str, side: u32, smallest: u32, at: Span, model: Option<Span>) {
+        let mut diagnostic = Diagnostic::new(
+            Code::E0403,
+            format!("images of {side} pixels are too small for `{backbone}`, which halves them 5 times"),
+        )
+        .label(at, format!("{side} pixels a side"));
+        if let Some(model) = model {
+            diagnostic = diagnostic.label(model, format!("wants at least {smallest} pixels a side"));
+        }
+        self.push(diagnostic.help(format!("write  resize({smallest})  or larger")));
+    }
+
+    /// W0404: another normalisation than the weights'.
+    pub fn normalize_differs(&mut self, backbone: &str, wants: &str, got: &str, at: Span, weights: Span) {
+        self.push(
+            Diagnostic::new(
+                Code::W0404,
+                format!("the weights of `{backbone}` expect normalize({wants}); got normalize({got})"),
+            )
+            .label(at, "shifts every input away from what the weights know")
+            .label(weights, format!("trained with normalize({wants})"))
+            .help(format!("write `normalize({wants})`, or leave `normalize` out"))
+            .fix(at, format!("normalize({wants})")),
+        );
+    }
+
+    /// W0407: frozen for the whole of the training.
+    pub fn backbone_never_trains(&mut self, frozen: u32, epochs: u32, at: Span, epochs_at: Option<Span>) {
+        let mut diagnostic = Diagnostic::new(Code::W0407, "the backbone would never train")
+            .label(at, format!("frozen for {frozen} epochs"));
+        if let Some(epochs_at) = epochs_at {
+            diagnostic = diagnostic.label(epochs_at, format!("{epochs} epochs in all"));
+        }
+        self.push(diagnostic.help(format!(
+            "train longer:  epochs = {}\nor say that it is meant:  freeze = all",
+            frozen.saturating_add(5)
+        )));
+    }
+
+    /// W0501: weights that do not sum to 1.
+    pub fn loss_weights_sum(&mut self, sum: f64, at: Span) {
+        let sum = (sum * 1e6).round() / 1e6;
+        let percent = ((sum - 1.0) * 100.0).abs().round();
+        let way = if sum > 1.0 { "higher" } else { "lower" };
+        self.push(
+            Diagnostic::new(Code::W0501, format!("the weights of the losses sum to {sum}, not 1"))
+                .label(at, format!("sums to {sum}"))
+                .help(format!("fine, but the learning rate is then effectively {percent}% {way}")),
+        );
+    }
+
+    /// E0503: a divergence from one-hot targets.
+    pub fn kl_without_soft_targets(&mut self, at: Span) {
+        self.push(
+            Diagnostic::new(Code::E0503, "`kl()` compares with soft labels, and these are one-hot")
+                .label(at, "no target distribution to compare with")
+                .help("write `kl(smoothing = 0.1)`, or add  mixup()  to `augment`"),
+        );
+    }
+
+    /// W0505: patience that cannot run out.
+    pub fn patience_too_long(&mut self, who: &str, patience: u32, epochs: u32, at: Span, epochs_at: Option<Span>) {
+        let mut diagnostic = Diagnostic::new(Code::W0505, format!("{who} cannot act within {epochs} epochs"))
+            .label(at, format!("waits for {patience} epochs"));
+        if let Some(epochs_at) = epochs_at {
+            diagnostic = diagnostic.label(epochs_at, format!("{epochs} epochs in all"));
+        }
+        let shorter = (epochs / 3).max(1);
+        let unit = if shorter == 1 { "epoch" } else { "epochs" };
+        self.push(diagnostic.help(format!("write  patience = {shorter}{unit}  or train longer")));
+    }
+
+    /// W0505: a cosine that stopping cuts.
+    pub fn cosine_cut(&mut self, schedule: Span, stop: Span) {
+        self.push(
+            Diagnostic::new(Code::W0505, "early stopping would cut the cosine before it comes down")
+                .label(stop, "may end training early")
+                .label(schedule, "reaches small steps only in the last epochs")
+                .help("keep one of the two; to keep the best epoch all the same:\n  keep = best(on = macro_f1)"),
+        );
+    }
+
+    /// E0902: a pickle.
+    pub fn pickle(&mut self, name: &str, span: Span) {
+        let stem = name.trim_end_matches(".tar").rsplit_once('.').map_or(name, |(stem, _)| stem);
+        self.push(
+            Diagnostic::new(Code::E0902, "refusing to load a pickle: it can run code on your machine")
+                .label(span, "a Python pickle, not weights")
+                .help(format!(
+                    "convert it once, in Python in a sandbox:\n  state = torch.load(\"{name}\", weights_only=True)\n  \
+                     safetensors.torch.save_file(state, \"{stem}.safetensors\")"
+                )),
+        );
+    }
+
+    /// E0904: the environment inside a study.
+    pub fn environment(&mut self, what: &str, span: Span) {
+        self.push(
+            Diagnostic::new(Code::E0904, format!("`{what}` reads the environment, which a study cannot see"))
+                .label(span, "would make the result depend on the machine")
+                .help("declare it:  param root : path = \"./data\"\nand set it:  pipe run FILE --set root=/mnt/data"),
+        );
+    }
+}
