@@ -140,3 +140,40 @@ fn layers_the_search_itself_works() {
         ["a"]
     );
 }
+
+/// The licences listed under `allow` in `deny.toml`.
+fn allowed_licences() -> Vec<String> {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("deny.toml")).unwrap();
+    let list = text.split("allow = [").nth(1).unwrap().split("\n]").next().unwrap();
+    list.lines().filter_map(|line| line.split('"').nth(1)).map(str::to_owned).collect()
+}
+
+/// Does an SPDX expression hold with these licences? `A OR B`, `A AND B`, `(A OR B) AND C`, and the old `A/B`.
+fn allowed(expression: &str, list: &[String]) -> bool {
+    expression.split(" AND ").all(|part| {
+        let part = part.trim_matches(['(', ')', ' ']).replace('/', " OR ");
+        part.split(" OR ").any(|name| list.iter().any(|one| one == name.trim()))
+    })
+}
+
+#[test]
+fn tidy_licences_are_allowed() {
+    let list = allowed_licences();
+    assert!(allowed("(MIT OR Apache-2.0) AND Unicode-3.0", &list) && allowed("Unlicense/MIT", &list));
+    assert!(!allowed("GPL-3.0-only", &list) && !allowed("MIT AND GPL-3.0-only", &list) && !allowed("", &list));
+    // what this build is made of is on this machine already, so no network is asked for it
+    let tree = std::process::Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--offline", "--edges", "normal,build", "--prefix", "none", "--format", "{l}|{p}"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    assert!(tree.lines().count() > 50, "cargo lists the dependencies");
+    let refused: Vec<&str> = tree
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .filter(|line| line.split_once('|').is_none_or(|(licence, _)| !allowed(licence, &list)))
+        .collect();
+    assert!(refused.is_empty(), "licences that deny.toml does not allow: {}", refused.join(", "));
+}
