@@ -3,6 +3,11 @@
 //! Everything is a pure function of (images, patients, seed, index): any film can be drawn alone and in any order.
 //! They are drawings, not simulations of X-rays: good for trying the program, worthless for medicine.
 
+mod anatomy;
+mod film;
+
+use self::anatomy::{Anatomy, Film};
+use super::Pixels;
 use crate::draw::{DrawKey, Stage, Stream};
 
 /// What the films show, sorted.
@@ -23,6 +28,8 @@ enum Purpose {
     FirstFilm = 3,
     Row = 4,
     Person = 5,
+    Tissue = 6,
+    Grain = 7,
 }
 
 fn stream(seed: u64, purpose: Purpose, sample: u64) -> Stream {
@@ -74,6 +81,20 @@ pub fn rows(images: u32, patients: u32, seed: u64) -> Vec<Row> {
             }
         })
         .collect()
+}
+
+/// Draws the film of an index below `images`: grey, 256 x 256.
+///
+/// Body and the finding's kind and place belong to the patient, so a patient's films resemble each other as real ones
+/// do; position, breath, exposure and noise belong to the film. The `L` marks the patient's left.
+#[must_use]
+pub fn draw(images: u32, patients: u32, seed: u64, index: u32) -> Pixels {
+    let facts = facts(images, patients, seed, index);
+    let anatomy = Anatomy::of(seed, &facts);
+    let film = Film::of(seed, index, &facts, &anatomy);
+    let mut tissue = stream(seed, Purpose::Tissue, u64::from(facts.patient));
+    let mut grain = stream(seed, Purpose::Grain, u64::from(index));
+    film::draw(&anatomy, &film, &mut tissue, &mut grain)
 }
 
 fn facts(images: u32, patients: u32, seed: u64, index: u32) -> Facts {

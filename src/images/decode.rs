@@ -1,0 +1,289 @@
+//! Bytes of a PNG or JPEG file become [`Pixels`], under limits that are checked before anything is allocated.
+//!
+//! The files are hostile: headers are read by our own few lines first, and sizes compared with the limits. Of a PNG
+//! only the chunks that make the picture (IHDR, PLTE, IDAT, IEND) reach the decoder, so no compressed text or colour
+//! profile is ever unpacked. Of a JPEG every segment must be there up to the end marker.
+//!
+//! What is done to the values: 1, 2 and 4 bits are spread over 0..255; 16 bits keep their upper eight (`>> 8`, so a
+//! 12-bit picture in a 16-bit file comes out dark); palettes become colour; alpha is left out and nothing is put
+//! behind it, as Pillow's `convert("RGB")` does; colour profiles, gamma and EXIF rotation are not looked at.
+
+use std::fmt;
+use std::io::Cursor;
+
+use image::codecs::{jpeg::JpegDecoder, png::PngDecoder};
+use image::{ColorType, ImageDecoder, Limits};
+
+use super::Pixels;
+
+/// The longest side that is decoded, in pixels.
+pub const MAX_SIDE: u32 = 16_384;
+/// The most pixels that are decoded.
+pub const MAX_PIXELS: u64 = 100_000_000;
+/// The most bytes a decoder may ask for, its result included.
+const BUDGET: u64 = 400 << 20;
+
+/// Why a file gives no picture, in the user's words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageError {
+    /// No bytes at all.
+    Empty,
+    /// Neither format by its first bytes.
+    NotAnImage,
+    /// It ends before it should.
+    Truncated,
+    /// More pixels than the limits allow.
+    TooLarge {
+        /// Columns, as the header says.
+        width: u32,
+        /// Rows, as the header says.
+        height: u32,
+    },
+    /// A kind of PNG or JPEG that is not read.
+    Unsupported(String),
+    /// It contradicts itself; what the decoder says.
+    Damaged(String),
+}
+
+impl fmt::Display for ImageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("an empty file"),
+            Self::NotAnImage => f.write_str("not a PNG or JPEG"),
+            Self::Truncated => f.write_str("truncated"),
+            Self::TooLarge { width, height } => write!(f, "too large: {width} x {height}"),
+            Self::Unsupported(what) => write!(f, "not supported: {what}"),
+            Self::Damaged(what) => write!(f, "damaged: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for ImageError {}
+
+/// What a header says.
+#[derive(Debug, Clone, Copy)]
+struct Header {
+    width: u32,
+    height: u32,
+    /// Bytes a pixel while it is decoded.
+    bytes: u64,
+}
+
+impl Header {
+    fn allowed(self) -> Result<(), ImageError> {
+        let Self { width, height, bytes } = self;
+        let pixels = u64::from(width) * u64::from(height);
+        if pixels == 0 {
+            return Err(ImageError::Damaged(format!("{width} x {height} pixels")));
+        }
+        if width > MAX_SIDE || height > MAX_SIDE || pixels > MAX_PIXELS || pixels.saturating_mul(bytes) > BUDGET {
+            return Err(ImageError::TooLarge { width, height });
+        }
+        Ok(())
+    }
+}
+
+/// Decodes a PNG or JPEG, told apart by its first bytes.
+///
+/// # Errors
+/// [`ImageError`]: sizes beyond [`MAX_SIDE`], [`MAX_PIXELS`] or 400 MiB of memory, a file that ends early, damage.
+pub fn decode(bytes: &[u8]) -> Result<Pixels, ImageError> {
+    if bytes.is_empty() {
+        return Err(ImageError::Empty);
+    }
+    if let Some(rest) = bytes.strip_prefix(PNG) {
+        let (header, picture) = png_picture(rest)?;
+        header.allowed()?;
+        let decoder = PngDecoder::with_limits(Cursor::new(picture), limits()).map_err(plain)?;
+        return read(decoder, header);
+    }
+    if bytes.starts_with(JPEG) {
+        let header = jpeg_header(bytes)?;
+        header.allowed()?;
+        let mut decoder = JpegDecoder::new(Cursor::new(bytes)).map_err(plain)?;
+        decoder.set_limits(limits()).map_err(plain)?;
+        return read(decoder, header);
+    }
+    // The beginning of a magic number is a file that was cut short there.
+    if PNG.starts_with(bytes) || JPEG.starts_with(bytes) {
+        return Err(ImageError::Truncated);
+    }
+    Err(ImageError::NotAnImage)
+}
+
+fn limits() -> Limits {
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    limits.max_alloc = Some(BUDGET);
+    limits
+}
+
+fn plain(error: image::ImageError) -> ImageError {
+    match error {
+        image::ImageError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => ImageError::Truncated,
+        image::ImageError::Unsupported(what) => ImageError::Unsupported(what.to_string()),
+        image::ImageError::Limits(_) => ImageError::Damaged("it wants more memory than its size explains".to_owned()),
+        image::ImageError::Decoding(_)
+        | image::ImageError::Encoding(_)
+        | image::ImageError::Parameter(_)
+        | image::ImageError::IoError(_) => ImageError::Damaged(error.to_string()),
+    }
+}
+
+fn read(decoder: impl ImageDecoder, header: Header) -> Result<Pixels, ImageError> {
+    if decoder.dimensions() != (header.width, header.height) {
+        return Err(ImageError::Damaged("its sizes contradict each other".to_owned()));
+    }
+    // (channels in the file, channels kept, bytes a sample)
+    let (samples, channels, wide) = match decoder.color_type() {
+        ColorType::L8 => (1, 1, false),
+        ColorType::La8 => (2, 1, false),
+        ColorType::Rgb8 => (3, 3, false),
+        ColorType::Rgba8 => (4, 3, false),
+        ColorType::L16 => (1, 1, true),
+        ColorType::La16 => (2, 1, true),
+        ColorType::Rgb16 => (3, 3, true),
+        ColorType::Rgba16 => (4, 3, true),
+        other => return Err(ImageError::Unsupported(format!("{other:?}"))),
+    };
+    let total = decoder.total_bytes();
+    let size = usize::try_from(total).ok().filter(|_| total <= BUDGET);
+    let Some(size) = size else {
+        return Err(ImageError::TooLarge { width: header.width, height: header.height });
+    };
+    let mut data = vec![0; size];
+    decoder.read_image(&mut data).map_err(plain)?;
+    if wide || samples != channels {
+        keep_upper_bytes(&mut data, samples, channels, wide);
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "1 or 3")]
+    let pixels = Pixels { width: header.width, height: header.height, channels: channels as u8, data };
+    if !pixels.sound() {
+        return Err(ImageError::Damaged("more or fewer pixels than it says".to_owned()));
+    }
+    Ok(pixels)
+}
+
+/// Keeps the first `channels` of `samples` a pixel, and of 16-bit samples (native order) the upper byte, in place.
+fn keep_upper_bytes(data: &mut Vec<u8>, samples: usize, channels: usize, wide: bool) {
+    let sample_bytes = if wide { 2 } else { 1 };
+    let upper = if wide && cfg!(target_endian = "little") { 1 } else { 0 };
+    let pixel_bytes = samples * sample_bytes;
+    let pixels = data.len() / pixel_bytes;
+    // What is written lies at or before what is read.
+    for pixel in 0..pixels {
+        for channel in 0..channels {
+            data[pixel * channels + channel] = data[pixel * pixel_bytes + channel * sample_bytes + upper];
+        }
+    }
+    data.truncate(pixels * channels);
+}
+
+/// First bytes of a PNG.
+const PNG: &[u8] = &[0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n'];
+/// First bytes of a JPEG: start of image, and the first byte of the next marker.
+const JPEG: &[u8] = &[0xFF, 0xD8, 0xFF];
+
+/// The header of a PNG and the file again with the picture's chunks alone; `rest` begins after the signature.
+fn png_picture(mut rest: &[u8]) -> Result<(Header, Vec<u8>), ImageError> {
+    let mut picture = Vec::with_capacity(rest.len().saturating_add(PNG.len()));
+    picture.extend_from_slice(PNG);
+    let mut header = None;
+    loop {
+        let (length, _) = rest.split_first_chunk::<4>().ok_or(ImageError::Truncated)?;
+        let length = u32::from_be_bytes(*length) as usize;
+        let kind = rest.get(4..8).ok_or(ImageError::Truncated)?;
+        if header.is_none() {
+            if kind != b"IHDR" || length != 13 {
+                return Err(ImageError::Damaged("no image header".to_owned()));
+            }
+            header = Some(png_header(rest.get(8..21).ok_or(ImageError::Truncated)?)?);
+            // Before anything else of a bomb is looked at.
+            header.map_or(Ok(()), Header::allowed)?;
+        }
+        let (chunk, after) = rest.split_at_checked(length.saturating_add(12)).ok_or(ImageError::Truncated)?;
+        if matches!(kind, b"IHDR" | b"PLTE" | b"IDAT" | b"IEND") {
+            picture.extend_from_slice(chunk);
+        }
+        if let (b"IEND", Some(header)) = (kind, header) {
+            return Ok((header, picture));
+        }
+        rest = after;
+    }
+}
+
+fn png_header(data: &[u8]) -> Result<Header, ImageError> {
+    let number =
+        |at: usize| data.get(at..at + 4).and_then(|four| <[u8; 4]>::try_from(four).ok()).map(u32::from_be_bytes);
+    let (Some(width), Some(height), Some(&[depth, colour])) =
+        (number(0), number(4), data.get(8..10).and_then(<[u8]>::first_chunk))
+    else {
+        return Err(ImageError::Truncated);
+    };
+    let samples = match colour {
+        0 => 1,
+        4 => 2,
+        2 | 3 => 3,
+        _ => 4,
+    };
+    Ok(Header { width, height, bytes: samples * u64::from(depth.div_ceil(8).max(1)) })
+}
+
+/// Walks the segments of a JPEG to its end marker, and says what the frame header says.
+fn jpeg_header(bytes: &[u8]) -> Result<Header, ImageError> {
+    let mut header = None;
+    let mut scans = 0;
+    let mut at = 2;
+    loop {
+        // To the next marker: 0xFF, more 0xFF as padding, and the marker's own byte.
+        at +=
+            bytes.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == 0xFF)).ok_or(ImageError::Truncated)?;
+        let padding = bytes.get(at..).and_then(|rest| rest.iter().position(|&byte| byte != 0xFF));
+        at += padding.ok_or(ImageError::Truncated)?;
+        let marker = bytes.get(at).copied().ok_or(ImageError::Truncated)?;
+        at += 1;
+        match marker {
+            0xD9 => {
+                return match header {
+                    Some(header) if scans > 0 => Ok(header),
+                    _ => Err(ImageError::Damaged("no picture before its end".to_owned())),
+                };
+            }
+            // Stuffed zero, TEM, restarts and another start: no length follows. In a scan's data the first and the
+            // restarts are part of it, so this also walks over the scans.
+            0x00 | 0x01 | 0xD0..=0xD8 => continue,
+            0x02..=0xCF | 0xDA..=0xFF => {}
+        }
+        let length = bytes.get(at..).and_then(<[u8]>::first_chunk::<2>).ok_or(ImageError::Truncated)?;
+        let length = usize::from(u16::from_be_bytes(*length));
+        let segment = bytes.get(at..at.saturating_add(length)).ok_or(ImageError::Truncated)?;
+        // SOF0..SOF15, without DHT, JPG and DAC that stand between them.
+        if (0xC0..=0xCF).contains(&marker) && !matches!(marker, 0xC4 | 0xC8 | 0xCC) {
+            let found = frame_header(segment, marker)?;
+            found.allowed()?;
+            header = Some(found);
+        }
+        if marker == 0xDA {
+            scans += 1;
+        }
+        at += length.max(2);
+    }
+}
+
+fn frame_header(segment: &[u8], marker: u8) -> Result<Header, ImageError> {
+    // length (2), precision (1), rows (2), columns (2), components (1)
+    let Some(&[_, _, precision, h1, h0, w1, w0, components]) = segment.first_chunk::<8>() else {
+        return Err(ImageError::Damaged("a frame header too short".to_owned()));
+    };
+    if precision != 8 {
+        return Err(ImageError::Unsupported(format!("a JPEG of {precision} bits")));
+    }
+    if !matches!(marker, 0xC0..=0xC2) {
+        return Err(ImageError::Unsupported("a lossless, hierarchical or arithmetic JPEG".to_owned()));
+    }
+    // A progressive one keeps all its coefficients, two bytes each, beside the result.
+    let bytes = u64::from(components) * if marker == 0xC2 { 3 } else { 1 };
+    let (width, height) = (u16::from_be_bytes([w1, w0]), u16::from_be_bytes([h1, h0]));
+    Ok(Header { width: width.into(), height: height.into(), bytes: bytes.max(1) })
+}

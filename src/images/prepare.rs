@@ -1,0 +1,97 @@
+//! The `prepare` steps of a study: grey, resize, equalise; each as the program everybody compares with does it.
+//!
+//! Grey and resize are Pillow's (`convert("L")`, `resize`, `ImageOps.pad`, `ImageOps.fit`) to one grey level, CLAHE is
+//! OpenCV's to one grey level; the integration tests hold stored figures of both.
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+
+use super::Pixels;
+use super::clahe::clahe;
+use crate::study::{Filter, Fit, Prepare};
+
+/// Applies the steps in order.
+///
+/// `pixels` must be what [`Pixels`] promises; sides of 0 in a step count as 1.
+#[must_use]
+pub fn prepare(steps: &[Prepare], pixels: Pixels) -> Pixels {
+    steps.iter().fold(pixels, |pixels, step| match step {
+        Prepare::Grayscale {} => grey(pixels),
+        Prepare::Resize { side, filter, fit } => resize(&pixels, (*side).max(1), *filter, *fit),
+        Prepare::Clahe { clip, tiles } => clahe(pixels, *clip, (*tiles).max(1)),
+    })
+}
+
+/// ITU-R 601 luma in 16-bit fixed point, Pillow's `convert("L")`.
+fn grey(pixels: Pixels) -> Pixels {
+    if pixels.channels == 1 {
+        return pixels;
+    }
+    let (colours, _) = pixels.data.as_chunks::<3>();
+    let data = colours
+        .iter()
+        .map(|&[red, green, blue]| {
+            let luma = u32::from(red) * 19_595 + u32::from(green) * 38_470 + u32::from(blue) * 7_471 + 0x8000;
+            u8::try_from(luma >> 16).unwrap_or(u8::MAX)
+        })
+        .collect();
+    Pixels { channels: 1, data, ..pixels }
+}
+
+fn resize(pixels: &Pixels, side: u32, filter: Filter, fit: Fit) -> Pixels {
+    let (width, height) = (f64::from(pixels.width), f64::from(pixels.height));
+    let whole = (0.0, 0.0, width, height);
+    match fit {
+        Fit::Stretch => scale(pixels, whole, side, side, filter),
+        Fit::Crop => {
+            // ImageOps.fit: the largest square in the middle, in fractions of pixels.
+            let square = width.min(height);
+            scale(pixels, ((width - square) * 0.5, (height - square) * 0.5, square, square), side, side, filter)
+        }
+        Fit::Pad => {
+            // ImageOps.pad: Python's round() goes to the even neighbour.
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and `side`")]
+            let shorter = |share: f64| ((share * f64::from(side)).round_ties_even() as u32).clamp(1, side);
+            let (columns, rows) =
+                if width > height { (side, shorter(height / width)) } else { (shorter(width / height), side) };
+            let scaled = scale(pixels, whole, columns, rows, filter);
+            paste_in_the_middle(&scaled, side)
+        }
+    }
+}
+
+/// The part `(left, top, width, height)` of an image, scaled to `columns` x `rows`.
+fn scale(pixels: &Pixels, part: (f64, f64, f64, f64), columns: u32, rows: u32, filter: Filter) -> Pixels {
+    let kind = if pixels.channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
+    let algorithm = match filter {
+        Filter::Lanczos => ResizeAlg::Convolution(FilterType::Lanczos3),
+        Filter::Bicubic => ResizeAlg::Convolution(FilterType::CatmullRom),
+        Filter::Bilinear => ResizeAlg::Convolution(FilterType::Bilinear),
+        Filter::Nearest => ResizeAlg::Nearest,
+    };
+    let options = ResizeOptions::new().resize_alg(algorithm).crop(part.0, part.1, part.2, part.3);
+    let source = ImageRef::new(pixels.width, pixels.height, &pixels.data, kind)
+        .expect("invariant: `data` of Pixels has width x height x channels bytes");
+    let mut result = Image::new(columns, rows, kind);
+    Resizer::new()
+        .resize(&source, &mut result, &options)
+        .expect("invariant: the part lies within an image that is not empty, and both have one pixel type");
+    Pixels { width: columns, height: rows, channels: pixels.channels, data: result.into_vec() }
+}
+
+fn paste_in_the_middle(scaled: &Pixels, side: u32) -> Pixels {
+    let mut square = Pixels::black(side, side, scaled.channels);
+    // round((side - length) / 2), halves to even.
+    let margin = |length: u32| {
+        let rest = side - length;
+        (rest / 2 + u32::from(rest % 4 == 3)) as usize
+    };
+    let (left, top) = (margin(scaled.width) * usize::from(scaled.channels), margin(scaled.height));
+    let (stride, from) = (square.stride(), scaled.stride());
+    for (row, line) in square.data.chunks_exact_mut(stride).skip(top).zip(scaled.data.chunks_exact(from)) {
+        if let Some(place) = row.get_mut(left..left + from) {
+            place.copy_from_slice(line);
+        }
+    }
+    square
+}
