@@ -61,14 +61,23 @@ fn resize(pixels: &Pixels, side: u32, filter: Filter, fit: Fit) -> Pixels {
 }
 
 /// The part `(left, top, width, height)` of an image, scaled to `columns` x `rows`.
+///
+/// Pillow scales each row first and then each column, and cuts what overshoots 0..255 off between; the library might
+/// take the other order, so each direction is a call of its own.
 fn scale(pixels: &Pixels, part: (f64, f64, f64, f64), columns: u32, rows: u32, filter: Filter) -> Pixels {
-    let kind = if pixels.channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
+    let (left, top, width, height) = part;
     let algorithm = match filter {
         Filter::Lanczos => ResizeAlg::Convolution(FilterType::Lanczos3),
         Filter::Bicubic => ResizeAlg::Convolution(FilterType::CatmullRom),
         Filter::Bilinear => ResizeAlg::Convolution(FilterType::Bilinear),
-        Filter::Nearest => ResizeAlg::Nearest,
+        Filter::Nearest => return nearest(pixels, part, columns, rows),
     };
+    let across = resample(pixels, (left, 0.0, width, f64::from(pixels.height)), columns, pixels.height, algorithm);
+    resample(&across, (0.0, top, f64::from(columns), height), columns, rows, algorithm)
+}
+
+fn resample(pixels: &Pixels, part: (f64, f64, f64, f64), columns: u32, rows: u32, algorithm: ResizeAlg) -> Pixels {
+    let kind = if pixels.channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
     let options = ResizeOptions::new().resize_alg(algorithm).crop(part.0, part.1, part.2, part.3);
     let source = ImageRef::new(pixels.width, pixels.height, &pixels.data, kind)
         .expect("invariant: `data` of Pixels has width x height x channels bytes");
@@ -77,6 +86,27 @@ fn scale(pixels: &Pixels, part: (f64, f64, f64, f64), columns: u32, rows: u32, f
         .resize(&source, &mut result, &options)
         .expect("invariant: the part lies within an image that is not empty, and both have one pixel type");
     Pixels { width: columns, height: rows, channels: pixels.channels, data: result.into_vec() }
+}
+
+/// The pixel under each new pixel's middle; places are summed up in steps as Pillow does, so that ties fall alike.
+fn nearest(pixels: &Pixels, part: (f64, f64, f64, f64), columns: u32, rows: u32) -> Pixels {
+    let (left, top, width, height) = part;
+    let places = |start: f64, length: f64, count: u32, end: u32| -> Vec<usize> {
+        let step = length / f64::from(count);
+        let sums = std::iter::successors(Some(start + step * 0.5), |place| Some(place + step));
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 and more; `as` floors")]
+        let places = sums.take(count as usize).map(|place| (place as usize).min(end as usize - 1)).collect();
+        places
+    };
+    let channels = usize::from(pixels.channels);
+    let across = places(left, width, columns, pixels.width);
+    let down = places(top, height, rows, pixels.height);
+    let mut data = Vec::with_capacity(across.len() * down.len() * channels);
+    for row in down {
+        let line = &pixels.data[row * pixels.stride()..][..pixels.stride()];
+        across.iter().for_each(|&column| data.extend_from_slice(&line[column * channels..][..channels]));
+    }
+    Pixels { width: columns, height: rows, channels: pixels.channels, data }
 }
 
 fn paste_in_the_middle(scaled: &Pixels, side: u32) -> Pixels {
