@@ -3,6 +3,12 @@
 //! `let`s are evaluated when first used and remembered; a budget over all nodes made keeps doubling tricks
 //! (`let b = [a, a]`, ...) from growing without bound, and a limit on nesting keeps the stack shallow.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a value of any other kind is a mismatch, and is reported or absent"
+)]
+#![expect(clippy::float_cmp, reason = "numbers are compared as they were written")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::value::{Call, Spanned, Term, Value, kind, measure, print_number};
@@ -355,8 +361,8 @@ impl<'a> Evaluator<'a> {
             return Value::Poison;
         }
         match operator {
-            BinaryOperator::Add => self.add(left, right, 1.0),
-            BinaryOperator::Subtract => self.add(left, right, -1.0),
+            BinaryOperator::Add => self.add(&left, &right, 1.0),
+            BinaryOperator::Subtract => self.add(&left, &right, -1.0),
             BinaryOperator::Multiply => self.multiply(&left, right, span),
             BinaryOperator::Divide => self.divide(left, &right),
             BinaryOperator::And | BinaryOperator::Or => self.logic(operator == BinaryOperator::And, left, right),
@@ -369,7 +375,7 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    fn add(&mut self, left: Spanned, right: Spanned, sign: f64) -> Value {
+    fn add(&mut self, left: &Spanned, right: &Spanned, sign: f64) -> Value {
         let operator = if sign > 0.0 { "+" } else { "-" };
         if let (Value::Number(a), Value::Number(b)) = (&left.value, &right.value) {
             let (Some(a_size), Some(b_size)) = (size(*a), size(*b)) else { return Value::Poison };
@@ -381,17 +387,17 @@ impl<'a> Evaluator<'a> {
                 let sum = a_size + sign * b_size;
                 return Value::Number(Number { value: sum, integer: false, unit: Some(Unit::Seconds) });
             }
-            return self.units_differ(operator, &left, &right);
+            return self.units_differ(operator, left, right);
         }
         match (terms(left.value.clone(), left.span), terms(right.value.clone(), right.span)) {
             (Some(mut a), Some(b)) => {
                 a.extend(b.into_iter().map(|term| Term { weight: sign * term.weight, ..term }));
                 Value::Sum(a)
             }
-            (None, Some(_)) => self.mismatch(operator, "two numbers or two losses", &left),
-            (Some(_), None) => self.mismatch(operator, "two numbers or two losses", &right),
+            (None, Some(_)) => self.mismatch(operator, "two numbers or two losses", left),
+            (Some(_), None) => self.mismatch(operator, "two numbers or two losses", right),
             (None, None) => {
-                let wrong = if matches!(left.value, Value::Number(_)) { &right } else { &left };
+                let wrong = if matches!(left.value, Value::Number(_)) { right } else { left };
                 self.mismatch(operator, "two numbers or two losses", wrong)
             }
         }
@@ -401,9 +407,8 @@ impl<'a> Evaluator<'a> {
         match (&left.value, &right.value) {
             (Value::Poison, _) | (_, Value::Poison) => return Value::Poison,
             (Value::Number(a), Value::Number(b)) => {
-                let unit = match (a.unit, b.unit) {
-                    (unit, None) | (None, unit) => unit,
-                    (Some(_), Some(_)) => return self.units_differ("*", left, &right),
+                let ((unit, None) | (None, unit)) = (a.unit, b.unit) else {
+                    return self.units_differ("*", left, &right);
                 };
                 let value = a.value * b.value;
                 return Value::Number(Number { value, integer: a.integer && b.integer, unit });

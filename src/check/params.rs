@@ -1,5 +1,10 @@
 //! `param`s get their values: from `--set`, from `--params values.yaml`, or their default; typed and ranged.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a value of any other kind is a mismatch, and is reported or absent"
+)]
+
 use std::collections::BTreeMap;
 
 use super::eval::Evaluator;
@@ -153,9 +158,9 @@ fn line_span(file: FileId, source: &str, at: usize) -> Span {
 fn entry_spans(file: FileId, source: &str, name: &str) -> Option<(Span, Span)> {
     let mut at = 0;
     for line in source.split_inclusive('\n') {
-        let quoted = line.trim_start_matches(['"', '\'']);
-        let quotes = line.len() - quoted.len();
-        if let Some(rest) = quoted.strip_prefix(name)
+        let bare = line.trim_start_matches(['"', '\'']);
+        let quotes = line.len() - bare.len();
+        if let Some(rest) = bare.strip_prefix(name)
             && let Some((gap, value)) = rest.split_once(':')
             && gap.trim_matches([' ', '"', '\'']).is_empty()
         {

@@ -1,5 +1,10 @@
 //! `data { }` and `split { }` become [`Data`] and [`Split`].
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a value of any other kind is a mismatch, and is reported or absent"
+)]
+
 use std::path::PathBuf;
 
 use indexmap::IndexMap;

@@ -1,5 +1,10 @@
 //! The entries of a study become settings by dotted path, each typed by the catalog when asked for.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a value of any other kind is a mismatch, and is reported or absent"
+)]
+
 use std::collections::BTreeSet;
 
 use indexmap::IndexMap;

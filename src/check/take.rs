@@ -1,5 +1,10 @@
 //! Values become what a setting or an argument takes, by the catalog's tables: types, units, ranges, names.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a value of any other kind is a mismatch, and is reported or absent"
+)]
+
 use std::collections::BTreeMap;
 
 use super::eval::terms;
@@ -136,10 +141,14 @@ pub(super) fn take(takes: &Takes, value: &Spanned, slot: Slot<'_>, problems: &mu
     match (takes, &value.value) {
         (_, Value::Poison) => None,
         (_, Value::Absent) => Some(Typed::Absent),
-        (Takes::Whole { .. } | Takes::Number { .. } | Takes::Share { .. }, Value::Number(number))
-        | (Takes::Epochs { .. } | Takes::Degrees { .. }, Value::Number(number)) => {
-            take_number(takes, *number, value, slot, problems).map(Typed::Number)
-        }
+        (
+            Takes::Whole { .. }
+            | Takes::Number { .. }
+            | Takes::Share { .. }
+            | Takes::Epochs { .. }
+            | Takes::Degrees { .. },
+            Value::Number(number),
+        ) => take_number(takes, *number, value, slot, problems).map(Typed::Number),
         (Takes::Flag, Value::Bool(flag)) => Some(Typed::Flag(*flag)),
         (Takes::Text | Takes::Path, Value::Text(text)) => Some(Typed::Text(text.clone())),
         (Takes::Column, Value::Column(column)) => Some(Typed::Column(column.clone())),

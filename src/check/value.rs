@@ -148,7 +148,8 @@ pub(super) fn describe(value: &Value) -> String {
     match value {
         Value::Number(number) => {
             let n = number.value;
-            let many = |one: &str| if n == 1.0 { format!("{n} {one}") } else { format!("{n} {one}s") };
+            let shown = n.to_string();
+            let many = |one: &str| if shown == "1" { format!("1 {one}") } else { format!("{shown} {one}s") };
             let amount = match number.unit {
                 None | Some(Unit::Percent | Unit::GiB | Unit::MiB) => print_number(*number),
                 Some(Unit::Epochs) => return many("epoch"),

@@ -273,6 +273,75 @@ fn what_ships_is_accepted() {
     assert!(quick.checked.is_some() && told(&quick).is_empty(), "{:?}", told(&quick));
 }
 
+/// A table of `patients` patients with an image of each class, and its images.
+fn small_table(
+    host: MemHost,
+    table: &str,
+    images: &str,
+    header: &str,
+    row: impl Fn(usize, usize) -> (String, String),
+) -> MemHost {
+    let (mut text, mut host) = (format!("{header}\n"), host);
+    for patient in 0..24 {
+        for class in 0..3 {
+            let (name, line) = row(patient, class);
+            text += &format!("{line}\n");
+            host = host.with(format!("{images}/{name}"), format!("pixels of {patient} {class}").into_bytes());
+        }
+    }
+    host.with(table, text.into_bytes())
+}
+
+#[test]
+fn shipped_pipelines_are_accepted_with_the_tables_they_are_made_for() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines");
+    let read = |name: &str| std::fs::read_to_string(root.join(name)).unwrap();
+    let host = small_table(
+        MemHost::new(),
+        "nih/Data_Entry_2017.csv",
+        "nih/images",
+        "Image Index,Finding Labels,Follow-up #,Patient ID",
+        |p, c| {
+            let finding = ["No Finding", "Effusion", "Mass"][c];
+            (format!("{p:08}_{c:03}.png"), format!("{p:08}_{c:03}.png,{finding},{c},{p}"))
+        },
+    );
+    let nih = check_source(&host, "nih.pipe", &read("nih_resnet18.pipe"), Path::new(""), &set(&["root=nih"]));
+    assert!(nih.checked.is_some() && told(&nih).is_empty(), "{:?}", told(&nih));
+    assert_eq!(nih.dataset.unwrap().classes, ["Effusion", "Mass", "No Finding"]);
+    let nih = nih.checked.unwrap().study;
+    assert_eq!((nih.images.side(), nih.split.cv.folds, nih.model.freeze), (256, 5, Freeze::First(0.1)));
+
+    let host = small_table(MemHost::new(), "cxr/labels.csv", "cxr", "image,label,patient", |p, c| {
+        let label = ["bacteria", "normal", "virus"][c];
+        (format!("images/{p}_{c}.jpg"), format!("images/{p}_{c}.jpg,{label},{p}"))
+    });
+    let cxr = check_source(&host, "cxr.pipe", &read("chest_xray.pipe"), Path::new(""), &set(&["root=cxr"]));
+    assert!(cxr.checked.is_some() && told(&cxr).is_empty(), "{:?}", told(&cxr));
+    let weights: Vec<f64> = cxr.checked.unwrap().study.train.loss.iter().map(|term| term.weight).collect();
+    assert_eq!(weights, [0.6, 0.4]);
+
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/cxr_kermany");
+    if shared.is_dir() {
+        let set = set(&[&format!("root={}", shared.display())]);
+        let real = check_file(&RealHost, &root.join("chest_xray.pipe"), &set);
+        assert!(real.checked.is_some(), "{:?}", told(&real));
+        assert_eq!(real.dataset.unwrap().images.len(), 999);
+    } else {
+        println!("skipped: ../shared is not here");
+    }
+}
+
+#[test]
+fn a_table_without_group_gets_its_own_column_offered() {
+    let host = MemHost::new().with("t.csv", "image,label,Patient Age,Patient ID\na.png,x,3,1\n".as_bytes().to_vec());
+    let text = "pipe \"2026\"\nstudy s {\n  data { table = csv(\"t.csv\")\n image = file(`image`)\n label = `label` }\n                  model { backbone = resnet18() }\n}\n";
+    let outcome = check_source(&host, "t.pipe", text, Path::new(""), &Overrides::default());
+    let sorted = outcome.problems.sorted();
+    assert_eq!(sorted.iter().map(|d| d.code).collect::<Vec<_>>(), [Code::E0301]);
+    assert!(sorted[0].help.as_deref().unwrap().starts_with("add  group = `Patient ID`\n"), "{:?}", sorted[0].help);
+}
+
 #[test]
 fn every_bad_program_is_refused_for_its_own_reason_alone() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/bad");

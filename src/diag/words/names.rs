@@ -27,7 +27,7 @@ pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
         column += name.chars().count() + 2;
     }
     if names.len() > 24 {
-        out.push_str(&format!(", ... ({} more)", names.len() - 24));
+        out += &format!(", ... ({} more)", names.len() - 24);
     }
     out
 }
