@@ -3,9 +3,13 @@
 //! Promises: after the repairs every bracket is closed by its own kind. A plain stack decides whether anything is
 //! wrong; only then does indentation help to guess *where*, for it means nothing in a text that balances.
 
+use super::guard::MOST_BRACKETS;
 use super::scan::{Kind, Repair, Token};
 use crate::diag::Problems;
 use crate::source::{FileId, Span};
+
+/// After so many brackets that do not fit, the others are mended in silence.
+const MOST_REPORTS: usize = 200;
 
 /// One bracket that does not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +40,9 @@ fn closing(open: &str) -> &'static str {
 }
 
 /// Reports what does not balance and adds the repairs. Brackets within `broken` texts are mended in silence.
+///
+/// # Errors
+/// The byte at which more than [`MOST_BRACKETS`] are open.
 pub(super) fn balance(
     file: FileId,
     base: usize,
@@ -44,19 +51,22 @@ pub(super) fn balance(
     broken: &[(usize, usize)],
     repairs: &mut Vec<Repair>,
     problems: &mut Problems,
-) {
-    let plain = Matcher { text, tokens, careful: false }.run();
+) -> Result<(), usize> {
+    let plain = Matcher { text, tokens, guess: Guess::Nothing }.run()?;
     if plain.is_empty() {
-        return;
+        return Ok(());
     }
-    let careful = Matcher { text, tokens, careful: true }.run();
-    let found = if careful.len() <= plain.len() { careful } else { plain };
+    let by_blocks = Matcher { text, tokens, guess: Guess::Blocks }.run()?;
+    let by_lines = Matcher { text, tokens, guess: Guess::Lines }.run()?;
+    // the fewest mistakes explain the text best; among equals the most helpful places
+    let found = [by_blocks, by_lines, plain].into_iter().min_by_key(Vec::len).unwrap_or_default();
     let span = |token: usize| {
         tokens.get(token).map_or(Span::new(file, base, base), |t| Span::new(file, base + t.start, base + t.end))
     };
     let word = |token: usize| tokens.get(token).map_or("", |t| t.text(text));
-    let silent = |token: usize| {
-        tokens.get(token).is_some_and(|t| broken.iter().any(|(start, end)| *start <= t.start && t.start < *end))
+    let silent = |token: usize, turn: usize| {
+        turn >= MOST_REPORTS
+            || tokens.get(token).is_some_and(|t| broken.iter().any(|(start, end)| *start <= t.start && t.start < *end))
     };
     for (turn, unbalanced) in found.into_iter().enumerate() {
         match unbalanced {
@@ -73,7 +83,7 @@ pub(super) fn balance(
                     text: close.to_owned(),
                     harmless: false,
                 });
-                if !silent(open) {
+                if !silent(open, turn) {
                     let arriving = arrives.map(|at| (word(at), span(at)));
                     let point = Span::new(file, base + place, base + place);
                     let sample = sample(text, tokens, open, place, close, arrives);
@@ -92,7 +102,7 @@ pub(super) fn balance(
                         harmless: false,
                     });
                 }
-                if !silent(close) {
+                if !silent(close, turn) {
                     problems.closes_nothing(word(close), span(close));
                 }
             }
@@ -109,12 +119,13 @@ pub(super) fn balance(
                         harmless: false,
                     });
                 }
-                if !silent(open) {
+                if !silent(open, turn) {
                     problems.closed_by_another(word(open), span(open), word(close), span(close), right);
                 }
             }
         }
     }
+    Ok(())
 }
 
 /// The end of the last token that counts before token `before`.
@@ -142,10 +153,21 @@ fn sample(
     (!sample.contains(['\n', '\r']) && sample.chars().count() <= 60).then_some(sample)
 }
 
+/// What the layout is taken as evidence for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Guess {
+    /// Nothing: brackets alone count.
+    Nothing,
+    /// A line that starts a setting ends the lists and calls before it.
+    Lines,
+    /// That, and a line that is not indented as deeply as it ought to be ends the blocks before it.
+    Blocks,
+}
+
 struct Matcher<'a> {
     text: &'a str,
     tokens: &'a [Token],
-    careful: bool,
+    guess: Guess,
 }
 
 impl Matcher<'_> {
@@ -153,7 +175,8 @@ impl Matcher<'_> {
         self.tokens.get(token).map_or("", |t| t.text(self.text))
     }
 
-    fn run(&self) -> Vec<Unbalanced> {
+    /// What does not fit, or the byte where too many brackets are open.
+    fn run(&self) -> Result<Vec<Unbalanced>, usize> {
         let mut found = Vec::new();
         let mut stack: Vec<Level> = Vec::new();
         let (mut line, mut line_start, mut indent, mut first) = (0, 0, 0, true);
@@ -167,13 +190,16 @@ impl Matcher<'_> {
             }
             if first {
                 indent = token.start - line_start;
-                if self.careful {
+                if self.guess != Guess::Nothing {
                     self.new_line(at, indent, line, &mut stack, &mut found);
                 }
                 first = false;
             }
             match token.kind {
                 Kind::Open | Kind::HoleOpen => {
+                    if stack.len() >= MOST_BRACKETS {
+                        return Err(token.start);
+                    }
                     stack.push(Level { token: at, closing: closing(token.text(self.text)), indent, line });
                 }
                 Kind::Close => self.close(at, token.text(self.text), &mut stack, &mut found),
@@ -190,7 +216,7 @@ impl Matcher<'_> {
             }
         }
         found.extend(stack.iter().rev().map(|level| Unbalanced::Unclosed { open: level.token, arrives: None }));
-        found
+        Ok(found)
     }
 
     /// What the start of a line says about brackets that ought to be closed by now.
@@ -198,7 +224,11 @@ impl Matcher<'_> {
         while let Some(top) = stack.last().copied() {
             let closes = self.word(at) == "}" && self.tokens.get(at).is_some_and(|t| t.kind == Kind::Close);
             let unclosed = if top.closing != "}" {
-                self.starts_entry(at) && !self.goes_on(at) && stack.iter().any(|level| level.closing == "}")
+                self.starts_entry(at)
+                    && (!self.goes_on(at) || indent <= top.indent)
+                    && stack.iter().any(|level| level.closing == "}")
+            } else if self.guess == Guess::Lines {
+                false
             } else if closes {
                 top.indent > indent && stack.iter().any(|level| level.closing == "}" && level.indent == indent)
             } else {

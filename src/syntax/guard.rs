@@ -113,7 +113,14 @@ pub(super) fn too_deep(text: &str, tokens: &[Token]) -> Option<TooDeep> {
                 }
             }
             Kind::Symbol if matches!(word, "=" | "," | ";" | ":" | ":=") => reset(&mut levels, &mut operators),
-            Kind::Symbol => more = 1,
+            Kind::Symbol => {
+                let continues = matches!(word.as_bytes().first(), Some(b'+' | b'-' | b'*' | b'/' | b'<' | b'>' | b'='))
+                    || matches!(word, "!=" | "&&" | "||" | ".." | "..=");
+                if line_ended && !continues && levels.last().is_some_and(|(lines, _)| *lines) {
+                    reset(&mut levels, &mut operators);
+                }
+                more = 1;
+            }
             Kind::Word => {
                 let continues = matches!(word, "and" | "or" | "not" | "in" | "then" | "else");
                 if line_ended && !continues && levels.last().is_some_and(|(lines, _)| *lines) {

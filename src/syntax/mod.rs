@@ -14,6 +14,9 @@ mod recover;
 mod scan;
 mod values;
 
+#[cfg(test)]
+mod tests;
+
 pub use parse::{Parsed, parse, parse_value};
 
 /// Admits a file's bytes, adds its text to the map and parses it.

@@ -12,7 +12,7 @@ use pest::pratt_parser::{Assoc, Op, PrattParser};
 use super::ast::{
     Block, Entry, Expr, ExprKind, File, Item, Let, Name, Param, Path, Setting, Text, TextPart, Type, Use,
 };
-use super::guard::{TooDeep, too_deep};
+use super::guard::TooDeep;
 use super::recover::Reading;
 use super::scan::{Mended, scan};
 use crate::diag::Problems;
@@ -107,12 +107,15 @@ pub fn parse_value(file: FileId, offset: usize, text: &str) -> (Expr, Problems) 
 }
 
 fn prepare(file: FileId, offset: usize, text: &str, problems: &mut Problems) -> Option<Mended> {
-    let (tokens, mended) = scan(file, offset, text, problems);
     let at = |at: usize| Span::new(file, offset + at, offset + at + 1);
-    match too_deep(text, &tokens) {
-        Some(TooDeep::Brackets(place)) => problems.too_many_brackets(at(place), super::guard::MOST_BRACKETS),
-        Some(TooDeep::Operators(place)) => problems.too_many_operators(at(place), super::guard::MOST_OPERATORS),
-        None => return Some(mended),
+    let mut found = Problems::new();
+    match scan(file, offset, text, &mut found) {
+        Err(TooDeep::Brackets(place)) => problems.too_many_brackets(at(place), super::guard::MOST_BRACKETS),
+        Err(TooDeep::Operators(place)) => problems.too_many_operators(at(place), super::guard::MOST_OPERATORS),
+        Ok(mended) => {
+            problems.extend(found);
+            return Some(mended);
+        }
     }
     None
 }
@@ -139,6 +142,11 @@ impl<'a> Reader<'a> {
         if *reports <= MOST_REPORTS {
             say(&mut self.problems.borrow_mut());
         }
+    }
+
+    /// Was far too much reported already?
+    pub(super) fn is_silent(&self) -> bool {
+        *self.reports.borrow() > MOST_REPORTS
     }
 
     /// The written place of a range of the mended text.

@@ -57,13 +57,13 @@ impl Reading<'_> {
 
     fn help(self) -> &'static str {
         match self {
-            Self::Value(_) => "a value is a number, \"text\", `column`, a name, [a, b], { a = 1 } or f(x, a = 1)",
+            Self::Value(_) => "values are: 30  5epochs  \"text\"  `column`  name  [a, b]  { a = 1 }  f(a = 1)",
             Self::Element | Self::Group => "write a list as [a, b, c]",
             Self::Argument => "write a call as f(x, name = value)",
             Self::Field => "write a record as { a = 1, b = 2 }",
             Self::Hole => "a hole in a text holds one value: \"${root}/images\"",
             Self::Entry => "a block holds settings `name = value`, blocks `name { ... }`, `let` and `vary`",
-            Self::Item => "the top level holds `param`, `let`, `use`, and blocks such as `study name { ... }`",
+            Self::Item => "the top level holds `param`, `let`, `use`, and blocks: `study name { ... }`",
         }
     }
 }
@@ -72,7 +72,9 @@ impl Reader<'_> {
     /// The token that starts at a byte of the mended text; at least one character, if there is one.
     pub(super) fn token_at(&self, at: usize) -> Span {
         let rest = self.mended.text.get(at..).unwrap_or("");
-        let line = rest.split(['\n', '\r']).next().unwrap_or("");
+        // a token that is longer than this is not worth showing
+        let near = rest.char_indices().nth(200).map_or(rest.len(), |(at, _)| at);
+        let line = rest.get(..near).unwrap_or("").split(['\n', '\r']).next().unwrap_or("");
         let tokens = pieces(self.file, line);
         let Some(first) = tokens.first() else { return self.place(at, at) };
         let end = if first.kind == Kind::TextOpen {
@@ -87,7 +89,7 @@ impl Reader<'_> {
     pub(super) fn not_read(&self, pair: &Pair<'_>, reading: Reading<'_>) {
         let start = pair.as_span().start();
         let end = self.mended.trimmed_end(start, pair.as_span().end());
-        if self.mended.is_guess(start, end) {
+        if self.is_silent() || self.mended.is_guess(start, end) {
             return;
         }
         let piece = self.mended.text.get(start..end).unwrap_or("");
@@ -103,8 +105,8 @@ impl Reader<'_> {
         let found = if at >= piece.len() { self.place(end, end) } else { self.token_at(start + at) };
         let word = self.slice(found);
         if word.is_empty() && last.trim_end() == "=" {
-            let name = piece.rsplit_once('=').map_or("", |(name, _)| name).trim();
-            let name = name.rsplit([' ', '\t']).next().unwrap_or(name);
+            let name = pair.clone().into_inner().find(|part| part.as_rule() == Rule::ident);
+            let name = name.map_or("this", |name| name.as_str().trim_end());
             let whole = self.place(start, end);
             self.tell(|problems| problems.no_value(name, whole));
             return;
@@ -116,6 +118,10 @@ impl Reader<'_> {
         let whole = self.place(start, end);
         if reading == Reading::Item && matches!(word, "=" | ":") {
             self.tell(|problems| problems.setting_outside_block(whole, last));
+            return;
+        }
+        if rules.contains(&Rule::bind) && matches!(reading, Reading::Entry) {
+            self.tell(|problems| problems.no_equals(found, word, self.slice(whole)));
             return;
         }
         let mut expected: Vec<&str> = Vec::new();
@@ -133,7 +139,12 @@ impl Reader<'_> {
         if expected.len() > 3 {
             expected.clear();
         }
-        self.tell(|problems| problems.not_expected(found, word, whole, &expected, reading.help()));
+        let help = if end_is_expected && matches!(reading, Reading::Value(_)) {
+            "one setting takes one value; several are written [a, b]"
+        } else {
+            reading.help()
+        };
+        self.tell(|problems| problems.not_expected(found, word, whole, &expected, help));
     }
 
     fn nothing(&self, start: usize, reading: Reading<'_>) {
@@ -185,15 +196,32 @@ impl Reader<'_> {
     /// Numbers, reserved words, quotes and hyphens where they are not understood.
     fn name_trouble(&self, rules: &[Rule], reading: Reading<'_>, found: Span, last: Option<Span>) -> bool {
         let word = self.slice(found);
-        let wants_name = rules.contains(&Rule::ident);
+        let wants_name = rules.iter().any(|rule| {
+            matches!(rule, Rule::ident | Rule::setting | Rule::strict_entry | Rule::strict_item | Rule::strict_argument)
+        });
+        // a word that goes on where the grammar stopped: `größe`, `5foo`
+        let joined = last.filter(|last| last.end == found.start).map_or(found, |last| last.to(found));
+        let whole = self.slice(joined);
+        if whole.starts_with(|c: char| c.is_alphabetic())
+            && whole.chars().all(char::is_alphanumeric)
+            && !whole.is_ascii()
+        {
+            self.tell(|problems| problems.name_not_ascii(joined, whole));
+            return true;
+        }
+        let number = whole.trim_start_matches('.').starts_with(|c: char| c.is_ascii_digit());
+        if number && joined != found && word.starts_with(|c: char| c.is_alphanumeric() || c == '_') {
+            self.tell(|problems| problems.number_not_read(joined, whole));
+            return true;
+        }
+        if word == "." && self.slice(Span { end: found.end + 1, ..found }).ends_with(|c: char| c.is_ascii_digit()) {
+            self.tell(|problems| problems.number_not_read(found, word));
+            return true;
+        }
         if wants_name && word.starts_with(|c: char| c.is_ascii_digit()) && rules.contains(&Rule::quantity)
             || word.starts_with(|c: char| c.is_ascii_digit()) && rules.contains(&Rule::number)
         {
             self.tell(|problems| problems.number_not_read(found, word));
-            return true;
-        }
-        if wants_name && word.starts_with(|c: char| c.is_alphabetic()) && !word.is_ascii() {
-            self.tell(|problems| problems.name_not_ascii(found, word));
             return true;
         }
         if matches!(word, "param" | "use") && reading == Reading::Entry {
@@ -292,7 +320,7 @@ fn human(rule: Rule) -> Option<&'static str> {
         Rule::setting | Rule::strict_entry => Some("a setting"),
         Rule::strict_field | Rule::field | Rule::bad_field | Rule::bad_field_value => Some("`name = value`"),
         Rule::block | Rule::bad_block => Some("a block"),
-        Rule::file | Rule::strict_item => Some("`study`"),
+        Rule::file | Rule::strict_item => None,
         Rule::edition | Rule::bad_edition | Rule::kw_pipe => Some("`pipe \"2026\"`"),
         Rule::param | Rule::bad_param | Rule::kw_param => Some("`param`"),
         Rule::let_ | Rule::bad_let | Rule::kw_let => Some("`let`"),

@@ -5,6 +5,7 @@
 //! bytes one for one, so that every place of the mended text leads back to a place of the written one.
 
 use super::brackets;
+use super::guard::{TooDeep, too_deep};
 use crate::diag::Problems;
 use crate::source::{FileId, Span};
 
@@ -115,12 +116,17 @@ impl Mended {
 }
 
 /// Scans a text, reports what does not close, and mends it. `base` is where the text stands in its source.
-pub(super) fn scan(file: FileId, base: usize, text: &str, problems: &mut Problems) -> (Vec<Token>, Mended) {
+///
+/// # Errors
+/// The place that is too deep; what was found so far is reported all the same.
+pub(super) fn scan(file: FileId, base: usize, text: &str, problems: &mut Problems) -> Result<Mended, TooDeep> {
     let mut scanner = Scanner {
         text,
         file,
         base,
         at: 0,
+        line_end: 0,
+        reports: 0,
         modes: Vec::new(),
         tokens: Vec::new(),
         repairs: Vec::new(),
@@ -129,10 +135,12 @@ pub(super) fn scan(file: FileId, base: usize, text: &str, problems: &mut Problem
     };
     scanner.run();
     let Scanner { tokens, mut repairs, broken, .. } = scanner;
-    brackets::balance(file, base, text, &tokens, &broken, &mut repairs, problems);
+    if let Some(place) = too_deep(text, &tokens) {
+        return Err(place);
+    }
+    brackets::balance(file, base, text, &tokens, &broken, &mut repairs, problems).map_err(TooDeep::Brackets)?;
     repairs.sort();
-    let mended = mend(text, &tokens, &repairs);
-    (tokens, mended)
+    Ok(mend(text, &tokens, &repairs))
 }
 
 fn mend(text: &str, tokens: &[Token], repairs: &[Repair]) -> Mended {
@@ -176,6 +184,8 @@ pub(super) fn pieces(file: FileId, text: &str) -> Vec<Token> {
         file,
         base: 0,
         at: 0,
+        line_end: 0,
+        reports: 0,
         modes: Vec::new(),
         tokens: Vec::new(),
         repairs: Vec::new(),
@@ -185,6 +195,9 @@ pub(super) fn pieces(file: FileId, text: &str) -> Vec<Token> {
     scanner.run();
     scanner.tokens
 }
+
+/// After so many texts that are not closed, the others are mended in silence.
+const MOST_REPORTS: usize = 200;
 
 const DOUBLE: &str = "\u{201c}\u{201d}\u{201e}\u{201f}\"";
 const SINGLE: &str = "\u{2018}\u{2019}\u{201a}\u{201b}";
@@ -202,6 +215,9 @@ struct Scanner<'a> {
     file: FileId,
     base: usize,
     at: usize,
+    /// End of the line in which `at` stood last; from 0, where it is not known yet.
+    line_end: usize,
+    reports: usize,
     modes: Vec<Mode>,
     tokens: Vec<Token>,
     repairs: Vec<Repair>,
@@ -210,7 +226,7 @@ struct Scanner<'a> {
     problems: &'a mut Problems,
 }
 
-impl Scanner<'_> {
+impl<'a> Scanner<'a> {
     fn run(&mut self) {
         while let Some(c) = self.peek() {
             match self.modes.last().copied() {
@@ -227,8 +243,19 @@ impl Scanner<'_> {
         self.text.get(self.at..).unwrap_or("")
     }
 
-    fn line(&self) -> &str {
-        self.rest().split(['\n', '\r']).next().unwrap_or("")
+    /// What is left of the line. Its end is kept, for a hostile text is one line of a million quotes.
+    fn line(&mut self) -> &'a str {
+        if self.line_end <= self.at {
+            let rest = self.text.get(self.at..).unwrap_or("");
+            self.line_end = self.at + rest.find(['\n', '\r']).unwrap_or(rest.len());
+        }
+        self.text.get(self.at..self.line_end).unwrap_or("")
+    }
+
+    /// May one more mistake be told?
+    fn tells(&mut self) -> bool {
+        self.reports += 1;
+        self.reports <= MOST_REPORTS
     }
 
     fn peek(&self) -> Option<char> {
@@ -335,11 +362,11 @@ impl Scanner<'_> {
     }
 
     fn quote(&mut self, c: char) {
-        let inside = self.line().get(c.len_utf8()..).unwrap_or("").to_owned();
+        let inside = self.line().get(c.len_utf8()..).unwrap_or("");
         let closers = match c {
             '"' => {
                 // `"abc”` is one mistake, not two
-                let closes = ends_plainly(&inside);
+                let closes = ends_plainly(inside);
                 if !closes && inside.contains(['\u{201c}', '\u{201d}']) { DOUBLE } else { "\"" }
             }
             '\'' => {
@@ -366,20 +393,26 @@ impl Scanner<'_> {
     fn plain_quote(&mut self, c: char, opens: bool) {
         let width = c.len_utf8();
         if opens {
-            let end = self.line().char_indices().skip(1).find(|(_, other)| closes(c, *other));
-            let (inside_end, end) =
-                end.map_or((self.line().len(), self.line().len()), |(at, other)| (at, at + other.len_utf8()));
-            let inside = self.line().get(width..inside_end).unwrap_or("").to_owned();
+            let line = self.line();
+            let end = line.char_indices().skip(1).find(|(_, other)| closes(c, *other));
+            let (inside_end, end) = end.map_or((line.len(), line.len()), |(at, other)| (at, at + other.len_utf8()));
+            let inside = line.get(width..inside_end).unwrap_or("");
             let first = self.span(self.at, self.at + width);
             let last = self.span(self.at + inside_end, self.at + end);
-            self.problems.other_quotes(self.span(self.at, self.at + end), first, last, &inside, c == '\'');
+            let whole = self.span(self.at, self.at + end);
+            if self.tells() {
+                self.problems.other_quotes(whole, first, last, inside, c == '\'');
+            }
         } else if let Some(Mode::Text { start, .. }) = self.modes.last()
             && self.text.get(*start..).is_some_and(|text| text.starts_with('"'))
         {
-            let inside = self.text.get(start + 1..self.at).unwrap_or("").to_owned();
+            let inside = self.text.get(start + 1..self.at).unwrap_or("");
             let whole = self.span(*start, self.at + width);
             let first = self.span(*start, start + 1);
-            self.problems.other_quotes(whole, first, self.span(self.at, self.at + width), &inside, false);
+            let last = self.span(self.at, self.at + width);
+            if self.tells() {
+                self.problems.other_quotes(whole, first, last, inside, false);
+            }
         }
         let blanks = " ".repeat(width - 1);
         let text = if opens { format!("{blanks}\"") } else { format!("\"{blanks}") };
@@ -395,7 +428,9 @@ impl Scanner<'_> {
         let length = line.trim_end().len();
         let (start, end) = (self.at, self.at + length);
         let written = self.text.get(start..end).unwrap_or("").to_owned();
-        self.problems.never_closed_on_line(self.span(start, start + 1), self.span(end, end), "`", "`", &written);
+        if self.tells() {
+            self.problems.never_closed_on_line(self.span(start, start + 1), self.span(end, end), "`", "`", &written);
+        }
         self.push(Kind::Column, length);
         self.repair(end, end, "`".to_owned(), false);
     }
@@ -409,7 +444,9 @@ impl Scanner<'_> {
         let Some(Mode::Text { start, .. } | Mode::Hole { start, .. }) = self.modes.first().copied() else { return };
         let last = self.tokens.iter().rev().find(|token| token.counts()).map_or(start, |token| token.end);
         let end = start + self.text.get(start..last).map_or(1, |text| text.trim_end().len().max(1));
-        self.report_broken(start, end);
+        if self.tells() {
+            self.report_broken(start, end);
+        }
         self.broken.push((start, end));
         let backslashes = self.text.get(..end).unwrap_or("").chars().rev().take_while(|c| *c == '\\').count();
         if backslashes % 2 == 1 && matches!(self.modes.last(), Some(Mode::Text { .. })) {
@@ -433,9 +470,16 @@ impl Scanner<'_> {
         let (open, mark, closing) = hole.map_or((start, "\"", "\""), |hole| (hole, "${", "}"));
         let quote = self.text.get(open..).and_then(|text| text.chars().next()).map_or(1, char::len_utf8);
         let width = if hole.is_some() { 2 } else { quote };
-        let written = self.text.get(open..end).unwrap_or("").to_owned();
+        let mut close = end;
+        if hole.is_some() {
+            // `${root/x.csv` lacks its brace behind the name, not at the end of the line
+            let inside = self.text.get(open + 2..end).unwrap_or("");
+            let name = inside.find(|c: char| c != '_' && c != '.' && !c.is_alphanumeric()).unwrap_or(inside.len());
+            close = if name > 0 { open + 2 + name } else { end };
+        }
+        let written = self.text.get(open..close).unwrap_or("").to_owned();
         let place = self.span(open, (open + width).min(end.max(open + 1)));
-        self.problems.never_closed_on_line(place, self.span(end, end), mark, closing, &written);
+        self.problems.never_closed_on_line(place, self.span(close, close), mark, closing, &written);
     }
 }
 

@@ -181,6 +181,7 @@ impl Reader<'_> {
     /// A text with its escapes replaced.
     pub(super) fn text(&self, pair: Pair<'_>) -> Text {
         let span = self.span(&pair);
+        let certain = !self.mended.is_guess(pair.as_span().start(), pair.as_span().end());
         let mut parts: Vec<TextPart> = Vec::new();
         for part in pair.into_inner() {
             let place = self.span(&part);
@@ -201,7 +202,9 @@ impl Reader<'_> {
                         "\\\\" => "\\",
                         "\\$" => "$",
                         other => {
-                            self.tell(|problems| problems.unknown_escape(place, other));
+                            if certain {
+                                self.tell(|problems| problems.unknown_escape(place, other));
+                            }
                             other
                         }
                     };
@@ -250,7 +253,7 @@ impl Reader<'_> {
 
     fn missing_comma(&self, part: &Pair<'_>, before: Option<Span>) {
         let at = part.as_span().start();
-        if self.mended.is_guess(at, at) {
+        if self.is_silent() || self.mended.is_guess(at, at) {
             return;
         }
         let next = self.token_at(at);

@@ -177,7 +177,7 @@ impl Problems {
         self.push(
             Diagnostic::new(Code::E0003, format!("this {mark} is never closed"))
                 .label(open, "opened here")
-                .label(end, "the line ends first")
+                .label(end, if mark == "`${`" { "its `}` belongs here" } else { "the line ends first" })
                 .help(help)
                 .fix(end, closing),
         );
@@ -198,11 +198,17 @@ impl Problems {
         let one_line = !value.contains(['\n', '\r']);
         let label = if one_line { name_place.to(value_place) } else { name_place.to(between) };
         let example = if value.is_empty() { "value".to_owned() } else { short(value) };
+        let line = format!("{} = {example}", short(name));
+        let help = if line.contains('`') {
+            format!("write  {line}   (`pipe fmt --fix` does it for the whole file)")
+        } else {
+            format!("write `{line}`   (`pipe fmt --fix` does it for the whole file)")
+        };
         let style = if colon == ":" { "YAML-style" } else { "of another language" };
         let diagnostic =
             Diagnostic::new(Code::E0004, format!("`{}` is set with `{colon}`, but .pipe files use `=`", short(name)))
                 .label(label, style)
-                .help(format!("write `{} = {example}`   (`pipe fmt --fix` does it for the whole file)", short(name)));
+                .help(help);
         self.push(if value.is_empty() { diagnostic } else { diagnostic.fix(between, " = ") });
     }
 
@@ -301,6 +307,22 @@ impl Problems {
         };
         let found = if word.is_empty() { whole.end_point() } else { found };
         self.push(Diagnostic::new(Code::E0006, message).label(found, label).help(help));
+    }
+
+    /// `lr 0.1`
+    pub(crate) fn no_equals(&mut self, found: Span, word: &str, line: &str) {
+        let (name, value) = line.split_once([' ', '\t']).unwrap_or((line, ""));
+        let value = if value.trim().is_empty() { "value" } else { value.trim() };
+        let message = if word.is_empty() {
+            format!("`{}` says nothing by itself", short(name))
+        } else {
+            format!("`{}` is not understood here", short(word))
+        };
+        self.push(Diagnostic::new(Code::E0006, message).label(found, "expected `=` or `{`").help(format!(
+            "write  {} = {}",
+            short(name),
+            short(value)
+        )));
     }
 
     /// The grammar gave up; it is meant never to.
