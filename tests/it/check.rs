@@ -369,6 +369,84 @@ fn every_bad_program_is_refused_for_its_own_reason_alone() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Words that mutants are made of, beside pieces of the file itself.
+const SCRAPS: &[&str] = &[
+    "-1",
+    "1e308",
+    "9223372036854775807",
+    "0",
+    "20%",
+    "5epochs",
+    "4h",
+    "`x`",
+    "\"${a}\"",
+    "none",
+    "[",
+    "]",
+    "(",
+    ")",
+    "{",
+    "}",
+    "=",
+    "..",
+    "*",
+    "/",
+    "if true then",
+    "else",
+    "not",
+    "in",
+    "let a =",
+    "param a : list[int]? =",
+    "kl()",
+    "\n",
+    "\u{e9}",
+    "1 / 0",
+];
+
+#[test]
+fn mutated_pipelines_are_all_answered() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let texts: Vec<String> = [
+        "pipelines/quickstart.pipe",
+        "pipelines/nih_resnet18.pipe",
+        "examples/augmentation.pipe",
+        "tests/corpus/good/every_setting.pipe",
+    ]
+    .iter()
+    .map(|name| std::fs::read_to_string(root.join(name)).unwrap())
+    .collect();
+    let many: u64 = std::env::var("PIPE_MUTANTS").ok().and_then(|text| text.parse().ok()).unwrap_or(800);
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut draw = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below.max(1) as u64).unwrap()
+    };
+    let mut refused = 0;
+    for _ in 0..many {
+        let mut words: Vec<&str> = texts[draw(texts.len())].split_inclusive([' ', '\n', '(', ',']).collect();
+        for _ in 0..=draw(3) {
+            let at = draw(words.len());
+            match draw(4) {
+                0 => drop(words.remove(at)),
+                1 => words.insert(at, SCRAPS[draw(SCRAPS.len())]),
+                2 => words[at] = SCRAPS[draw(SCRAPS.len())],
+                _ => {
+                    let other = words[draw(words.len())];
+                    words[at] = other;
+                }
+            }
+        }
+        let text = words.concat();
+        let outcome = std::panic::catch_unwind(|| run(&text, &Overrides::default()));
+        let outcome = outcome.unwrap_or_else(|_| panic!("this file panics:\n{text}"));
+        assert_eq!(outcome.checked.is_none(), outcome.problems.has_errors(), "{text}");
+        refused += u64::from(outcome.checked.is_none());
+    }
+    assert!(refused > many / 4, "{refused} of {many} refused: the mutants are too mild");
+}
+
 #[test]
 fn every_kind_of_slot_is_used() {
     // A new kind of slot must get an example here, else `take` would never be tried with it.

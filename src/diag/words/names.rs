@@ -27,7 +27,9 @@ pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
         column += name.chars().count() + 2;
     }
     if names.len() > 24 {
-        out += &format!(", ... ({} more)", names.len() - 24);
+        out.push_str(", ... (");
+        out.push_str(&(names.len() - 24).to_string());
+        out.push_str(" more)");
     }
     out
 }
