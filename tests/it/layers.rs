@@ -11,7 +11,7 @@ const ONLY_IN: [(&str, &[&str]); 7] = [
     ("miette::", &["diag/render.rs"]),
     ("petgraph::", &["graph.rs"]),
     ("burn::", &["nn/", "kernels/", "train/", "exec/"]),
-    ("std::fs", &["host.rs", "store/", "cli/", "main.rs", "nn/"]),
+    ("std::fs", &["host.rs", "store/", "images/cache.rs", "cli/", "main.rs", "nn/"]),
     ("std::env", &["host.rs", "store/", "cli/", "main.rs", "nn/"]),
 ];
 

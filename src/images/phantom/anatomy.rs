@@ -74,9 +74,9 @@ impl Anatomy {
         let age = f32::from(u8::try_from(facts.age).unwrap_or(99));
         let fluid_side = usize::from(draws.chance(0.5));
         let mut fluid = [0.0; 2];
-        fluid[fluid_side] = between(draws, 0.16, 0.52);
+        fluid[fluid_side] = between(draws, 0.24, 0.72);
         if draws.chance(0.2) {
-            fluid[1 - fluid_side] = between(draws, 0.12, 0.28);
+            fluid[1 - fluid_side] = between(draws, 0.16, 0.35);
         }
         Self {
             chest: around(draws, wide, 0.025),

@@ -145,7 +145,7 @@ impl<'a> Drawing<'a> {
                 Curve::new(|a| {
                     let s = share(a).min(1.0);
                     // The lowest place of the lung is the angle at the wall; fluid climbs along the wall.
-                    floor(chest) - height * (0.42 + 0.58 * s.powi(4)) - 0.04 * s
+                    floor(chest) - height * (0.55 + 0.45 * s.powi(4)) - 0.10 * s
                 })
             })
         };
@@ -197,7 +197,7 @@ impl<'a> Drawing<'a> {
         sum += lung * (0.035 * coarse + 0.035 * self.fine.at(a, b) * (1.3 - away));
         // Belly, and the gas of the stomach under the left dome.
         let belly = within(b - diaphragm, 0.03) * within(outer + 0.05 - away, 0.1);
-        sum += 0.30 * belly;
+        sum += 0.22 * belly;
         if side == 1 {
             let [at, depth, size] = anatomy.stomach;
             let gas = hump(a - at, size * 1.9) * hump(b - diaphragm - depth, size);
@@ -238,9 +238,7 @@ impl<'a> Drawing<'a> {
         let windpipe = within(0.042 - away, 0.03) * within(-0.16 - b, 0.12);
         // The arms of the windpipe at its fork.
         let fork = hump(away - 0.04 - (b + 0.16) * 0.9, 0.035) * hump(b + 0.08, 0.13);
-        0.52 * vessels.max(heart * thickness * 1.75) + 0.22 * spine * (0.8 + 0.2 * discs)
-            - 0.24 * windpipe
-            - 0.10 * fork
+        0.36 * vessels.max(heart * thickness * 2.1) + 0.13 * spine * (0.7 + 0.3 * discs) - 0.24 * windpipe - 0.10 * fork
     }
 
     /// Ribs, collarbones and shoulder blades.
@@ -251,7 +249,7 @@ impl<'a> Drawing<'a> {
         if cage > 0.0 {
             let seen = cage * (0.45 + 0.55 * lung);
             let share = away / anatomy.chest;
-            for (part, strength) in [(0, 0.17), (1, 0.11 * smooth((share - 0.28) * 5.0))] {
+            for (part, strength) in [(0, 0.17), (1, 0.075 * smooth((share - 0.3) * 3.0) * within(0.25 - b, 0.5))] {
                 let place = (b - self.ribs[part].at(a) - anatomy.first_rib) / anatomy.rib_spacing;
                 let number = place.round();
                 if strength <= 0.0 || !(-0.4..9.6).contains(&number) {
