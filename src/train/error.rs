@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use crate::nn::weights::WeightsError;
+
 /// Why a training ended without a model.
 #[derive(Debug)]
 pub enum TrainError {
@@ -27,7 +29,7 @@ pub enum TrainError {
         error: io::Error,
     },
     /// First weights or a saved model could not be used.
-    Weights(String),
+    Weights(WeightsError),
     /// Too few training images for a single step.
     TooFewImages {
         /// How many there are.
@@ -68,11 +70,14 @@ impl std::error::Error for TrainError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Image { error, .. } => Some(error),
-            Self::Diverged { .. }
-            | Self::Interrupted
-            | Self::Weights(_)
-            | Self::TooFewImages { .. }
-            | Self::Inconsistent(_) => None,
+            Self::Weights(error) => Some(error),
+            Self::Diverged { .. } | Self::Interrupted | Self::TooFewImages { .. } | Self::Inconsistent(_) => None,
         }
+    }
+}
+
+impl From<WeightsError> for TrainError {
+    fn from(error: WeightsError) -> Self {
+        Self::Weights(error)
     }
 }

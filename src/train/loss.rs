@@ -186,7 +186,7 @@ impl Row {
     }
 
     /// Adds `factor` times the gradient with respect to the logits, given that with respect to the
-    /// probabilities: p_j ((1 - p_j) g_j - sum of the other p_k g_k), which does not cancel for p_j near 1.
+    /// probabilities: `p_j ((1 - p_j) g_j - sum of the other p_k g_k)`, which does not cancel for `p_j` near 1.
     fn add_logit_gradient(&self, by_p: &[f64], factor: f64, out: &mut [f64]) {
         let products: Vec<f64> = self.p.iter().zip(by_p).map(|(p, g)| p * g).collect();
         for (j, slot) in out.iter_mut().enumerate() {

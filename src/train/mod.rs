@@ -10,9 +10,12 @@
 //! fold                                                all of it
 //! ```
 
+mod batches;
 mod early;
 mod error;
+mod features;
 mod figures;
+mod fold;
 mod loss;
 mod optim;
 mod sampler;
@@ -20,7 +23,9 @@ mod schedule;
 
 pub use early::{BestEpoch, EarlyStopping};
 pub use error::TrainError;
+pub use features::{FeatureTable, features, predict};
 pub use figures::{validation_figures, watched};
+pub use fold::{Event, Flow, FoldInput, TrainedFold, train_fold};
 pub use loss::{HostLoss, LossValue, MixedLoss};
 pub use optim::TorchOptimizer;
 pub use sampler::epoch_order;

@@ -83,7 +83,9 @@ mod tests {
                 let count = order.iter().filter(|&&image| labels[image] == class).count();
                 assert!((33..=34).contains(&count), "class {class} {count} times in 100 draws");
             }
-            order.iter().for_each(|&image| drawn[image] += 1);
+            for image in order {
+                drawn[image] += 1;
+            }
         }
         // 200 * 33.3 draws over the images of a class: 83 for each of 80, 444 for each of 15, 1,333 for each of 5;
         // five standard deviations each side.

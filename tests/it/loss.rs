@@ -1,6 +1,6 @@
 //! The losses against Keras: values and gradients of `tests/fixtures/train/loss_cases.json`
 //! (made by `make_loss_cases.py`) and of the file that `PIPE_LOSS_CASES` names, if it does.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
 
 use burn::tensor::{Device, Tensor, TensorData};
 use indexmap::IndexMap;
@@ -31,10 +31,7 @@ fn simple(kind: LossKind, class_weights: ClassWeights) -> LossTerm {
 }
 
 fn floats(value: &Value) -> Vec<f64> {
-    match value {
-        Value::Array(items) => items.iter().flat_map(floats).collect(),
-        other => vec![other.as_f64().unwrap()],
-    }
+    value.as_array().map_or_else(|| vec![value.as_f64().unwrap()], |items| items.iter().flat_map(floats).collect())
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the network works in single precision")]
@@ -58,6 +55,10 @@ fn one_hot(labels: &[usize], classes: usize) -> Vec<f64> {
     labels.iter().flat_map(|&label| (0..classes).map(move |k| f64::from(u8::from(k == label)))).collect()
 }
 
+fn labels(value: &Value) -> Vec<usize> {
+    value.as_array().unwrap().iter().map(|label| usize::try_from(label.as_u64().unwrap()).unwrap()).collect()
+}
+
 /// The largest error of value and gradient, each relative to its own largest size.
 fn error_of(case: &Value) -> f64 {
     let classes = usize::try_from(case["classes"].as_u64().unwrap()).unwrap();
@@ -65,7 +66,7 @@ fn error_of(case: &Value) -> f64 {
     let loss = MixedLoss::new(&terms, classes, &vec![1; classes]).unwrap();
     let targets = match case.get("targets") {
         Some(soft) => floats(soft),
-        None => one_hot(&floats(&case["labels"]).iter().map(|&v| v as usize).collect::<Vec<_>>(), classes),
+        None => one_hot(&labels(&case["labels"]), classes),
     };
     let (value, host, gradient) = run(&loss, &floats(&case["logits"]), &targets, classes);
     let (expected, expected_gradient) = (case["value"].as_f64().unwrap(), floats(&case["gradient"]));

@@ -1,0 +1,179 @@
+//! A network in evaluation becomes tables: features of a frozen backbone, probabilities of a trained model.
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use crate::images::cache::PreparedSet;
+use crate::nn::weights::{self, Head};
+use crate::nn::{Mode, Network};
+use crate::study::Study;
+
+use super::batches::Loader;
+use super::error::TrainError;
+use super::fold::{Event, Flow};
+
+/// Images of a batch in evaluation. Fixed, so that the bits of a result never depend on the study's `batch`.
+const BATCH: usize = 32;
+
+/// The backbone's output for every image of the data set, in its order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeatureTable {
+    columns: usize,
+    values: Vec<f32>,
+}
+
+impl FeatureTable {
+    /// A table of rows of `columns` numbers.
+    ///
+    /// # Errors
+    /// [`TrainError::Inconsistent`] when `values` are not whole rows.
+    pub fn new(columns: usize, values: Vec<f32>) -> Result<Self, TrainError> {
+        if columns == 0 || !values.len().is_multiple_of(columns) {
+            return Err(TrainError::Inconsistent(format!("{} features are no rows of {columns}", values.len())));
+        }
+        Ok(Self { columns, values })
+    }
+
+    /// The features of an image of the data set.
+    #[must_use]
+    pub fn row(&self, image: usize) -> Option<&[f32]> {
+        self.values.chunks_exact(self.columns).nth(image)
+    }
+
+    /// Features of an image.
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Images.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.values.len() / self.columns
+    }
+
+    /// As bytes: the number of columns as a little-endian `u32`, then the rows as little-endian `f32`.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let columns = u32::try_from(self.columns).unwrap_or(u32::MAX);
+        let mut bytes = Vec::with_capacity(4 + 4 * self.values.len());
+        bytes.extend_from_slice(&columns.to_le_bytes());
+        bytes.extend(self.values.iter().flat_map(|value| value.to_le_bytes()));
+        bytes
+    }
+
+    /// What [`Self::to_bytes`] made.
+    ///
+    /// # Errors
+    /// [`TrainError::Inconsistent`] for other bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, TrainError> {
+        let broken = || TrainError::Inconsistent("a stored feature table is broken".to_owned());
+        let (head, rest) = bytes.split_first_chunk::<4>().ok_or_else(broken)?;
+        let (values, odd) = rest.as_chunks::<4>();
+        if !odd.is_empty() {
+            return Err(broken());
+        }
+        Self::new(u32::from_le_bytes(*head) as usize, values.iter().map(|v| f32::from_le_bytes(*v)).collect())
+    }
+
+    /// The rows of some images, `[images, columns]`.
+    pub(super) fn batch(&self, images: &[usize], device: &Device) -> Result<Tensor<2>, TrainError> {
+        let mut values = Vec::with_capacity(images.len() * self.columns);
+        for &image in images {
+            let row = self.row(image).ok_or_else(|| {
+                TrainError::Inconsistent(format!("image {image} has no row among {} rows of features", self.rows()))
+            })?;
+            values.extend_from_slice(row);
+        }
+        Ok(Tensor::from_data(TensorData::new(values, [images.len(), self.columns]), device))
+    }
+}
+
+/// The features that a backbone with these weights (safetensors) gives for each of the first `images` prepared
+/// images, in evaluation and without augmentation.
+///
+/// # Errors
+/// Broken weights or images; [`TrainError::Interrupted`] when `on_event` says so.
+#[expect(clippy::too_many_arguments, reason = "each is a thing of its own")]
+pub fn features(
+    study: &Study,
+    prepared: &PreparedSet,
+    images: usize,
+    backbone: &[u8],
+    mean: [f32; 3],
+    std: [f32; 3],
+    device: &Device,
+    on_event: &mut dyn FnMut(Event) -> Flow,
+) -> Result<FeatureTable, TrainError> {
+    let device = device.clone().inner();
+    let network = Network::new(study.model.backbone, 1, study.seed, &device);
+    let (network, _) = weights::load(network, backbone, Head::Replace)?;
+    let columns = network.feature_count();
+    let all: Vec<usize> = (0..images).collect();
+    let mut values = Vec::with_capacity(images * columns);
+    let loader = Loader { prepared, labels: &[], classes: 1, side: study.images.side() as usize, mean, std };
+    evaluate(&loader, &all, &device, on_event, |x| {
+        values.extend(network.features(x, Mode::Eval).into_data().iter::<f32>());
+    })?;
+    FeatureTable::new(columns, values)
+}
+
+/// The probabilities that a trained model gives for some of the prepared images: one row an image, in the order of
+/// `indices`, each adding up to 1.
+///
+/// # Errors
+/// A broken model or image, a model whose answers are not numbers; [`TrainError::Interrupted`] when `on_event` says so.
+#[expect(clippy::too_many_arguments, reason = "each is a thing of its own")]
+pub fn predict(
+    study: &Study,
+    classes: usize,
+    model: &[u8],
+    prepared: &PreparedSet,
+    indices: &[usize],
+    mean: [f32; 3],
+    std: [f32; 3],
+    device: &Device,
+    on_event: &mut dyn FnMut(Event) -> Flow,
+) -> Result<Vec<Vec<f32>>, TrainError> {
+    let device = device.clone().inner();
+    let network = Network::new(study.model.backbone, classes, study.seed, &device);
+    let (network, _) = weights::load(network, model, Head::Keep)?;
+    let mut rows = Vec::with_capacity(indices.len());
+    let loader = Loader { prepared, labels: &[], classes, side: study.images.side() as usize, mean, std };
+    evaluate(&loader, indices, &device, on_event, |x| {
+        let logits: Vec<f32> = network.classify(network.features(x, Mode::Eval), None).into_data().iter().collect();
+        rows.extend(logits.chunks_exact(classes.max(1)).map(softmax));
+    })?;
+    if rows.iter().flatten().any(|p| !p.is_finite()) {
+        return Err(TrainError::Inconsistent("the model's probabilities are not numbers".to_owned()));
+    }
+    Ok(rows)
+}
+
+/// Calls `see` on the images in batches, in order.
+pub(super) fn evaluate(
+    loader: &Loader,
+    images: &[usize],
+    device: &Device,
+    on_event: &mut dyn FnMut(Event) -> Flow,
+    mut see: impl FnMut(Tensor<4>),
+) -> Result<(), TrainError> {
+    let mut done = 0;
+    loader.each(images.chunks(BATCH), None, |_, mut batch| {
+        see(batch.images(device));
+        done += batch.count;
+        match on_event(Event::Evaluated { done, all: images.len() }) {
+            Flow::Continue => Ok(()),
+            Flow::Stop => Err(TrainError::Interrupted),
+        }
+    })
+}
+
+/// In double precision, so that rows add up to 1 as well as `f32` can say it.
+fn softmax(logits: &[f32]) -> Vec<f32> {
+    let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let shares: Vec<f64> = logits.iter().map(|&v| f64::from(v - top).exp()).collect();
+    let sum: f64 = shares.iter().sum();
+    #[expect(clippy::cast_possible_truncation, reason = "probabilities are stored in single precision")]
+    let row = shares.iter().map(|e| (e / sum) as f32).collect();
+    row
+}
