@@ -73,6 +73,11 @@ fn not_regular(path: &Path) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, format!("{} is not a regular file", path.display()))
 }
 
+/// The empty path, which joining leaves of a study in the working folder, is the working folder.
+fn here(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() { Path::new(".") } else { path }
+}
+
 impl Host for RealHost {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         if self.stat(path)?.kind != Kind::File {
@@ -82,7 +87,7 @@ impl Host for RealHost {
     }
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {
-        let meta = std::fs::metadata(path)?;
+        let meta = std::fs::metadata(here(path))?;
         let kind = if meta.is_file() {
             Kind::File
         } else if meta.is_dir() {
@@ -104,7 +109,7 @@ impl Host for RealHost {
 
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
-        for entry in std::fs::read_dir(path)? {
+        for entry in std::fs::read_dir(here(path))? {
             names.push(entry?.file_name().to_string_lossy().into_owned());
         }
         names.sort_unstable();
@@ -113,7 +118,7 @@ impl Host for RealHost {
 
     fn read_beneath(&self, root: &Path, name: &str) -> io::Result<Vec<u8>> {
         use std::io::Read as _;
-        let root = cap_std::fs::Dir::open_ambient_dir(root, cap_std::ambient_authority())?;
+        let root = cap_std::fs::Dir::open_ambient_dir(here(root), cap_std::ambient_authority())?;
         // A FIFO would block an open for reading, so the kind is asked before and after.
         if !root.metadata(name)?.is_file() {
             return Err(not_regular(Path::new(name)));

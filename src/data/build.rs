@@ -39,7 +39,7 @@ pub fn build(
 struct Files {
     column: String,
     under: PathBuf,
-    /// As the study writes it.
+    /// As the study writes it; `.` for the study's own folder.
     written: String,
     origin: Origin,
     /// Phantoms and listed folders need no second look.
@@ -52,7 +52,10 @@ fn files_of(data: &Data, base: &Path) -> Option<Files> {
             // Its absence is `check`'s to tell.
             let image = data.image.as_ref()?;
             let under = base.join(&image.under);
-            let written = image.under.to_string_lossy().into_owned();
+            let written = match image.under.to_string_lossy().into_owned() {
+                empty if empty.is_empty() => ".".to_owned(),
+                written => written,
+            };
             Files {
                 column: image.column.clone(),
                 origin: Origin::Files { under: under.clone() },

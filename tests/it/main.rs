@@ -1,6 +1,7 @@
 //! Tests of the whole: one module for each part.
 
 mod check;
+mod data;
 mod images;
 mod layers;
 mod loss;
