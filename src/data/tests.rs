@@ -587,6 +587,10 @@ fn dataset(images: &[(u32, u32)], classes: u32) -> Dataset {
 fn check(study: &Study, dataset: &Dataset) -> Vec<Diagnostic> {
     let mut problems = Problems::new();
     checks::check(study, dataset, &places(), &mut problems);
+    for problem in problems.sorted() {
+        let help = problem.help.as_deref().unwrap_or("");
+        assert!(!help.is_empty() && help.lines().all(|line| line.chars().count() < 80), "{help}");
+    }
     problems.sorted().into_iter().cloned().collect()
 }
 

@@ -131,7 +131,7 @@ impl Problems {
                 format!("patient {} holds {} of all {} images", name(patient), percent(held, all), name(class)),
             )
             .at(at, format!("{} of {}; {} hold the rest", count(held), counted(all, "image"), counted(others, "other patient")))
-            .help("the fold that scores this patient scores one person: count patients, not images\n  evaluate { unit = patient }"),
+            .help("the fold that scores this patient scores one person;\ncount patients, not images:\n  evaluate { unit = patient }"),
         );
     }
 
