@@ -5,7 +5,11 @@ mod data;
 mod images;
 mod layers;
 mod loss;
+#[cfg(feature = "run")]
+mod parity;
 mod report;
 mod split;
 mod stats;
 mod train;
+#[cfg(feature = "run")]
+mod weights;

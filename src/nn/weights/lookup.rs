@@ -121,3 +121,54 @@ fn read(path: &Path) -> Result<Found, WeightsError> {
     let sha256 = format!("{:x}", Sha256::digest(&bytes));
     Ok(Found { path: path.to_owned(), bytes, sha256 })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cache_is_where_its_own_client_keeps_it() {
+        let at = |set: &[(&str, &str)]| {
+            let set = set.to_vec();
+            caches(&|name| set.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value)))
+        };
+        assert_eq!(at(&[("HF_HUB_CACHE", "/a"), ("HF_HOME", "/b"), ("HOME", "/c")]), [PathBuf::from("/a")]);
+        assert_eq!(at(&[("HF_HOME", "/b"), ("HOME", "/c")]), [PathBuf::from("/b/hub")]);
+        assert_eq!(at(&[("XDG_CACHE_HOME", "/x"), ("HOME", "/c")]), [PathBuf::from("/x/huggingface/hub")]);
+        assert_eq!(at(&[("HOME", "/c")]), [PathBuf::from("/c/.cache/huggingface/hub")]);
+        assert_eq!(at(&[]), Vec::<PathBuf>::new());
+    }
+
+    #[test]
+    fn a_cached_repository_is_read_at_its_main_revision() {
+        let cache = tempfile::tempdir().unwrap();
+        let repository = cache.path().join("models--timm--resnet18.a1_in1k");
+        for revision in ["1111", "2222"] {
+            let snapshot = repository.join("snapshots").join(revision);
+            fs::create_dir_all(&snapshot).unwrap();
+            fs::write(snapshot.join("model.safetensors"), revision).unwrap();
+        }
+        let places = Places { folders: Vec::new(), caches: vec![cache.path().to_owned()] };
+        assert_eq!(imagenet(Backbone::ResNet18, &places).unwrap().bytes, b"1111");
+        fs::create_dir_all(repository.join("refs")).unwrap();
+        fs::write(repository.join("refs").join("main"), "2222\n").unwrap();
+        assert_eq!(imagenet(Backbone::ResNet18, &places).unwrap().bytes, b"2222");
+    }
+
+    #[test]
+    fn weights_that_are_nowhere_are_reported_with_every_place() {
+        let places = Places { folders: vec!["/no/w".into()], caches: vec!["/no/hub".into()] };
+        let error = imagenet(Backbone::ResNet34, &places).unwrap_err();
+        let words = error.to_string();
+        for place in [
+            "/no/w/resnet34.tv_in1k.safetensors",
+            "/no/w/resnet34.a1_in1k.safetensors",
+            "/no/w/resnet34.safetensors",
+            "/no/hub/models--timm--resnet34.tv_in1k",
+            "/no/hub/models--timm--resnet34.a1_in1k",
+        ] {
+            assert!(words.contains(place), "{place} in: {words}");
+        }
+        assert!(error.help().unwrap().contains("huggingface-cli download timm/resnet34.tv_in1k"));
+    }
+}
