@@ -195,6 +195,7 @@ fn what_stands_around_a_mistake_is_kept() {
     for (text, code, kept) in [
         ("a = [1, @, 3]", Code::E0006, vec![("a", "[1, ?, 3]")]),
         ("a = [1 2]", Code::E0006, vec![("a", "[1, 2]")]),
+        ("a = f(b = 1 epoch, c)", Code::E0006, vec![("a", "f(b = 1u, c)")]),
         ("a = f(1, x = , z = 2)", Code::E0002, vec![("a", "f(1, x = ?, z = 2)")]),
         ("a =\nb = 2", Code::E0002, vec![("a", "?"), ("b", "2")]),
         ("a: 1\nb = 2", Code::E0004, vec![("a", "1"), ("b", "2")]),

@@ -222,10 +222,15 @@ impl Reader<'_> {
 
     fn elements(&self, pair: Pair<'_>, reading: Reading<'_>) -> Vec<Expr> {
         let mut values: Vec<Expr> = Vec::new();
-        for part in pair.into_inner() {
+        let mut parts = pair.into_inner();
+        while let Some(part) = parts.next() {
             match part.as_rule() {
                 Rule::lbracket | Rule::rbracket | Rule::comma => {}
-                Rule::missing_comma => self.missing_comma(&part, values.last().map(|value| value.span)),
+                Rule::missing_comma => {
+                    if self.missing_comma(&part, values.last_mut()) {
+                        parts.next();
+                    }
+                }
                 _ => values.push(self.value(part, reading)),
             }
         }
@@ -234,10 +239,15 @@ impl Reader<'_> {
 
     fn arguments(&self, pair: Pair<'_>) -> Vec<Argument> {
         let mut arguments: Vec<Argument> = Vec::new();
-        for part in pair.into_inner() {
+        let mut parts = pair.into_inner();
+        while let Some(part) = parts.next() {
             match part.as_rule() {
                 Rule::lparen | Rule::rparen | Rule::comma => {}
-                Rule::missing_comma => self.missing_comma(&part, arguments.last().map(|last| last.value.span)),
+                Rule::missing_comma => {
+                    if self.missing_comma(&part, arguments.last_mut().map(|last| &mut last.value)) {
+                        parts.next();
+                    }
+                }
                 Rule::named => {
                     let span = self.span(&part);
                     let mut parts = part.into_inner();
@@ -251,20 +261,26 @@ impl Reader<'_> {
         arguments
     }
 
-    fn missing_comma(&self, part: &Pair<'_>, before: Option<Span>) {
+    /// Reports a comma that is missing; a unit that stands by itself is given to its number instead, and `true`
+    /// says that it is used up.
+    fn missing_comma(&self, part: &Pair<'_>, before: Option<&mut Expr>) -> bool {
         let at = part.as_span().start();
+        let Some(before) = before else { return false };
         if self.is_silent() || self.mended.is_guess(at, at) {
-            return;
+            return false;
         }
         let next = self.token_at(at);
-        let Some(before) = before else { return };
-        let number = self.slice(before);
-        if number.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | '_')) && read_unit(self.slice(next)).is_some()
+        let place = before.span;
+        if let ExprKind::Number(number @ Number { unit: None, .. }) = &mut before.kind
+            && let Some(unit) = read_unit(self.slice(next))
         {
-            self.tell(|problems| problems.blank_before_unit(before, next, number, self.slice(next)));
-        } else {
-            self.tell(|problems| problems.missing_comma(before, next, self.slice(next)));
+            number.unit = Some(unit);
+            before.span = place.to(next);
+            self.tell(|problems| problems.blank_before_unit(place, next, self.slice(place), self.slice(next)));
+            return true;
         }
+        self.tell(|problems| problems.missing_comma(place, next, self.slice(next)));
+        false
     }
 
     fn fields(&self, pair: Pair<'_>) -> Vec<Field> {

@@ -1,15 +1,15 @@
 //! Tests of the whole: one module for each part.
 
 mod check;
+mod corpus;
 mod data;
 mod images;
 mod layers;
 mod loss;
-#[cfg(feature = "run")]
+mod mutants;
 mod parity;
 mod report;
 mod split;
 mod stats;
 mod train;
-#[cfg(feature = "run")]
 mod weights;
