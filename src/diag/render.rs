@@ -41,13 +41,15 @@ pub(crate) fn hidden(c: char) -> bool {
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// Text that is safe to print: hidden characters are written out as `\u{202e}`.
+/// Text that is safe to print: hidden characters are written out as `\u{202e}`, tabs as blanks.
 #[must_use]
 pub fn visible(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         if hidden(c) || c == '\r' {
             safe.extend(c.escape_unicode());
+        } else if c == '\t' {
+            safe.push(' ');
         } else {
             safe.push(c);
         }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use pipe::check::{Outcome, Overrides, check_source};
 use pipe::diag::render::{Options, render};
-use pipe::diag::{Code, Diagnostic, Severity, json};
+use pipe::diag::{Code, Diagnostic, json};
 use pipe::host::RealHost;
 use pipe::source::SourceMap;
 use pipe::syntax;
@@ -43,7 +43,6 @@ fn check(path: &Path) -> Outcome {
 #[derive(Debug, PartialEq, Eq)]
 struct Marker {
     line: usize,
-    severity: Severity,
     code: String,
     message: String,
     help: Vec<String>,
@@ -52,18 +51,13 @@ struct Marker {
 /// What the comments of a program announce.
 fn markers(text: &str) -> Vec<Marker> {
     let mut markers: Vec<Marker> = Vec::new();
-    let kinds = [
-        ("# error: ", Severity::Error, 0),
-        ("# warning: ", Severity::Warning, 0),
-        ("# error^: ", Severity::Error, 1),
-        ("# warning^: ", Severity::Warning, 1),
-    ];
+    let kinds = [("# error: ", 0), ("# warning: ", 0), ("# error^: ", 1), ("# warning^: ", 1)];
     for (index, line) in text.lines().enumerate() {
-        for (mark, severity, above) in kinds {
+        for (mark, above) in kinds {
             let Some((_, said)) = line.split_once(mark) else { continue };
             let (code, message) = said.split_once(' ').unwrap_or((said, ""));
             let (code, message) = (code.to_owned(), message.trim_end().to_owned());
-            markers.push(Marker { line: index + 1 - above, severity, code, message, help: Vec::new() });
+            markers.push(Marker { line: index + 1 - above, code, message, help: Vec::new() });
         }
         if let (Some(help), Some(marker)) = (line.trim_start().strip_prefix("# help: "), markers.last_mut()) {
             marker.help.push(help.trim().to_owned());
@@ -81,7 +75,6 @@ fn agrees(marker: &Marker, problem: &Diagnostic, map: &SourceMap) -> bool {
     let line = problem.labels.first().map(|label| map.line_column(label.span.file, label.span.range().start).line);
     let help = problem.help.as_deref().unwrap_or("");
     problem.code.id() == marker.code
-        && problem.severity == marker.severity
         && line == Some(marker.line)
         && fits(&marker.message, &problem.message)
         && marker.help.iter().all(|wanted| help.lines().any(|line| fits(wanted, line.trim())))
