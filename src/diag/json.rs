@@ -1,5 +1,7 @@
 //! Problems become JSON, one object a line, for editors and other programs.
 
+use std::fmt::Write as _;
+
 use serde::Serialize;
 
 use super::render::hidden;
@@ -63,7 +65,7 @@ pub fn lines(map: &SourceMap, problems: &Problems) -> String {
         let Ok(json) = serde_json::to_string(&line) else { continue };
         for c in json.chars() {
             if hidden(c) {
-                lines.push_str(&format!("\\u{:04x}", u32::from(c)));
+                let _ = write!(lines, "\\u{:04x}", u32::from(c));
             } else {
                 lines.push(c);
             }

@@ -3,6 +3,8 @@
 //! Promises: never panics, never gives up; what is not understood is reported once and stands as an `Error` node.
 //! This file and `recover.rs` are the only ones that name pest.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "the rules of the grammar: a node has few of the hundred kinds")]
+
 use std::cell::RefCell;
 use std::sync::LazyLock;
 
@@ -73,15 +75,12 @@ pub fn parse(file: FileId, text: &str) -> Parsed {
         return Parsed { file: File { edition: None, items: Vec::new(), span: whole }, problems };
     };
     let reader = Reader::new(file, 0, text, &mended, problems);
-    let tree = match Grammar::parse(Rule::file, &mended.text) {
-        Ok(mut pairs) => match pairs.next() {
-            Some(pair) => reader.file(pair, whole),
-            None => File { edition: None, items: Vec::new(), span: whole },
-        },
-        Err(_) => {
-            reader.tell(|problems| problems.file_not_understood(whole.start_point()));
-            File { edition: None, items: vec![Item::Error(whole)], span: whole }
-        }
+    let read = Grammar::parse(Rule::file, &mended.text).ok().and_then(|mut pairs| pairs.next());
+    let tree = if let Some(pair) = read {
+        reader.file(pair, whole)
+    } else {
+        reader.tell(|problems| problems.file_not_understood(whole.start_point()));
+        File { edition: None, items: vec![Item::Error(whole)], span: whole }
     };
     Parsed { file: tree, problems: reader.problems.into_inner() }
 }
@@ -241,14 +240,14 @@ impl<'a> Reader<'a> {
         let mut name = None;
         let mut ty = None;
         let (mut default, mut constraint) = (None, None);
-        let mut constrains = false;
+        let mut in_where = false;
         for part in pair.into_inner() {
             match part.as_rule() {
                 Rule::kw_param | Rule::colon | Rule::equals => {}
                 Rule::ident if name.is_none() => name = Some(self.name(&part)),
                 Rule::type_ => ty = self.type_(part),
-                Rule::kw_where => constrains = true,
-                _ if constrains => constraint = Some(self.value(part, Reading::Value(None))),
+                Rule::kw_where => in_where = true,
+                _ if in_where => constraint = Some(self.value(part, Reading::Value(None))),
                 _ => default = Some(self.value(part, Reading::Value(None))),
             }
         }

@@ -315,12 +315,10 @@ fn human(rule: Rule) -> Option<&'static str> {
         | Rule::bad_argument
         | Rule::bad_value
         | Rule::bad_inner => Some("a value"),
-        Rule::ident | Rule::path => Some("a name"),
-        Rule::label => Some("a name"),
+        Rule::ident | Rule::path | Rule::label => Some("a name"),
         Rule::setting | Rule::strict_entry => Some("a setting"),
         Rule::strict_field | Rule::field | Rule::bad_field | Rule::bad_field_value => Some("`name = value`"),
         Rule::block | Rule::bad_block => Some("a block"),
-        Rule::file | Rule::strict_item => None,
         Rule::edition | Rule::bad_edition | Rule::kw_pipe => Some("`pipe \"2026\"`"),
         Rule::param | Rule::bad_param | Rule::kw_param => Some("`param`"),
         Rule::let_ | Rule::bad_let | Rule::kw_let => Some("`let`"),
@@ -362,8 +360,10 @@ fn human(rule: Rule) -> Option<&'static str> {
         | Rule::call
         | Rule::member
         | Rule::dot
-        | Rule::question => None,
-        Rule::WHITESPACE
+        | Rule::question
+        | Rule::WHITESPACE
+        | Rule::file
+        | Rule::strict_item
         | Rule::COMMENT
         | Rule::end
         | Rule::element_end

@@ -3,6 +3,8 @@
 //! Promises: as `parse`: a value that is not understood is reported once and becomes `Error`, and the values around
 //! it stand.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "the rules of the grammar: a node has few of the hundred kinds")]
+
 use super::ast::{Argument, BinaryOperator, Expr, ExprKind, Field, Number, Text, TextPart, Unit};
 use super::parse::{PRECEDENCE, Pair, Reader, Rule, inner};
 use super::recover::Reading;
@@ -289,10 +291,9 @@ impl Reader<'_> {
         for part in pair.into_inner() {
             let span = self.span(&part);
             match part.as_rule() {
-                Rule::comma => {
-                    if last.take().is_none() {
-                        self.tell(|problems| problems.nothing_before_comma(span));
-                    }
+                // a comma ends the field before it, or there is none
+                Rule::comma if last.take().is_none() => {
+                    self.tell(|problems| problems.nothing_before_comma(span));
                 }
                 Rule::semicolon => {
                     last = None;

@@ -7,9 +7,11 @@ mod images;
 mod layers;
 mod loss;
 mod mutants;
+#[cfg(feature = "run")]
 mod parity;
 mod report;
 mod split;
 mod stats;
 mod train;
+#[cfg(feature = "run")]
 mod weights;

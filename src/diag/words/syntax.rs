@@ -57,14 +57,15 @@ impl Problems {
 
     /// The edition is there, but not first.
     pub(crate) fn edition_not_first(&mut self, place: Span, first: Option<Span>) {
-        let mut diagnostic = Diagnostic::new(Code::E0001, "the edition must be the first line");
-        if let Some(first) = first {
-            diagnostic.message = "the edition is said twice".to_owned();
-            diagnostic = diagnostic.label(place, "said again").label(first, "said first");
-            self.push(diagnostic.help("remove the second one"));
-        } else {
-            self.push(diagnostic.label(place, "comes too late").help("move this line to the top of the file"));
-        }
+        self.push(match first {
+            Some(first) => Diagnostic::new(Code::E0001, "the edition is said twice")
+                .label(place, "said again")
+                .label(first, "said first")
+                .help("remove the second one"),
+            None => Diagnostic::new(Code::E0001, "the edition must be the first line")
+                .label(place, "comes too late")
+                .help("move this line to the top of the file"),
+        });
     }
 
     /// `pipe 2026`
@@ -506,7 +507,7 @@ impl Problems {
         );
     }
 
-    /// `` `` ``
+    /// Two backquotes around nothing.
     pub(crate) fn column_without_a_name(&mut self, place: Span) {
         self.push(
             Diagnostic::new(Code::E0006, "a column has no name")
