@@ -1,6 +1,6 @@
 //! EfficientNet-Lite0 (Tan & Le 2019, Lite variant of 2020) as timm's `tf_efficientnet_lite0` builds it.
 //!
-//! EfficientNet-B0 without squeeze-and-excitation and with ReLU6; TensorFlow's SAME padding and epsilon 1e-3.
+//! EfficientNet-B0 without squeeze-and-excitation and with `ReLU6`; TensorFlow's SAME padding and epsilon 1e-3.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -88,6 +88,7 @@ impl EfficientNet {
 
 /// A block of either kind.
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "sixteen exist, and each owns far more in its tensors")]
 enum Block {
     /// Depthwise, pointwise: the first stage.
     Separable(Separable),

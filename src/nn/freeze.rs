@@ -57,7 +57,7 @@ impl ModuleMapper for Freeze {
                 let freezes = !slot.in_head && self.seen < self.frozen;
                 self.seen += usize::from(!slot.in_head);
                 // Weight comes before bias, so a layer's weight is frozen whenever its bias is.
-                if !slot.name.ends_with(".bias") {
+                if slot.name.rsplit('.').next() != Some("bias") {
                     self.froze = freezes;
                 }
                 param.set_require_grad(!freezes)

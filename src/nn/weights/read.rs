@@ -157,11 +157,15 @@ fn repeated_name(bytes: &[u8]) -> Option<String> {
 /// A tensor's values as 32-bit floats, each of them finite.
 fn widen(name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, WeightsError> {
     let bytes = view.data();
-    let values: Vec<f32> = match view.dtype() {
-        Dtype::F32 => bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
-        Dtype::F16 => bytes.as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
-        Dtype::BF16 => bytes.as_chunks().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect(),
-        other => return Err(WeightsError::DataType { name: name.to_owned(), data_type: format!("{other:?}") }),
+    let data_type = view.dtype();
+    let values: Vec<f32> = if data_type == Dtype::F32 {
+        bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
+    } else if data_type == Dtype::F16 {
+        bytes.as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect()
+    } else if data_type == Dtype::BF16 {
+        bytes.as_chunks().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect()
+    } else {
+        return Err(WeightsError::DataType { name: name.to_owned(), data_type: format!("{data_type:?}") });
     };
     if values.iter().all(|value| value.is_finite()) {
         Ok(values)

@@ -4,7 +4,7 @@
 //! is put together here. Counters (`num_batches_tracked`, 0: torch does not use them at a fixed momentum) come first,
 //! then the rest by name, so that every tensor lies on a multiple of its element's size.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 use serde::Serialize;
@@ -36,18 +36,18 @@ struct Header {
 /// A tensor that cannot be read back as 32-bit floats.
 pub fn save(network: &Network, mut metadata: BTreeMap<String, String>) -> Result<Vec<u8>, WeightsError> {
     metadata.entry("format".to_owned()).or_insert_with(|| "pt".to_owned());
-    let (mut counters, mut floats) = (BTreeMap::new(), BTreeMap::new());
+    let (mut counters, mut floats) = (BTreeSet::new(), BTreeMap::new());
     for (slot, data) in names::values(network) {
         let values =
             data.try_to_vec::<f32>().map_err(|error| WeightsError::Unwritable { reason: format!("{error:?}") })?;
         if let Some(layer) = slot.name.strip_suffix("running_var") {
-            counters.insert(format!("{layer}num_batches_tracked"), ());
+            counters.insert(format!("{layer}num_batches_tracked"));
         }
         floats.insert(slot.name, (slot.shape, values));
     }
     let mut body = Vec::new();
     let mut tensors = IndexMap::new();
-    for (name, ()) in counters {
+    for name in counters {
         let start = body.len();
         body.extend(0_i64.to_le_bytes());
         tensors.insert(name, Entry { dtype: "I64", shape: Vec::new(), data_offsets: [start, body.len()] });
