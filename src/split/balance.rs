@@ -131,7 +131,6 @@ mod tests {
     use super::balance;
 
     #[test]
-    #[expect(clippy::float_cmp, reason = "the figures of these tables are exact")]
     fn an_even_deal_is_perfect_and_an_uneven_one_is_measured() {
         let even = balance(&[0, 0, 1, 1], &[0, 1, 0, 1], 2);
         assert_eq!((even.spread, even.worst_share, even.worst_mix), (0.0, 0.0, 0.0));

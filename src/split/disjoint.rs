@@ -78,9 +78,11 @@ impl fmt::Display for Leak {
         };
         match self {
             Self::Shared { first, second, .. } => {
-                write!(f, "fold {fold}: {number} {are} in both {first} and {second}: ")?
+                write!(f, "fold {fold}: {number} {are} in both {first} and {second}: ")?;
             }
-            Self::Missing { .. } => write!(f, "fold {fold}: {number} {are} in no role: ")?,
+            Self::Missing { .. } => {
+                write!(f, "fold {fold}: {number} {are} in no role: ")?;
+            }
         }
         f.write_str(&some_names(patients))
     }

@@ -160,3 +160,43 @@ fn numpy_sum(values: &[f64]) -> f64 {
     let sum = ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
     rest.iter().fold(sum, |sum, value| sum + value)
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::{Patients, deal};
+    use crate::split::scikit::dense;
+
+    #[derive(serde::Deserialize)]
+    struct Case {
+        name: String,
+        method: String,
+        folds: usize,
+        seed: Option<u64>,
+        labels: Vec<u32>,
+        groups: serde_json::Value,
+        assignment: Vec<usize>,
+    }
+
+    #[test]
+    fn the_first_deal_is_scikit_learns() {
+        let text = include_str!("../../tests/fixtures/split/cases.json");
+        let mut stored: serde_json::Value = serde_json::from_str(text).unwrap();
+        let mut compared = 0;
+        for case in stored["cases"].as_array_mut().unwrap() {
+            if case["method"] != "stratified_group_kfold" {
+                continue;
+            }
+            let case: Case = serde_json::from_value(case.take()).unwrap();
+            assert_eq!(case.method, "stratified_group_kfold");
+            let groups: Vec<u32> = serde_json::from_value(case.groups).unwrap();
+            let ((labels, classes), (groups, distinct)) = (dense(&case.labels), dense(&groups));
+            let patients = Patients::count(&labels, &groups, classes, distinct);
+            let fold_of = deal(&patients, case.folds, case.seed);
+            let ours: Vec<usize> = groups.iter().map(|group| fold_of[*group as usize]).collect();
+            assert_eq!(ours, case.assignment, "{}", case.name);
+            compared += 1;
+        }
+        assert!(compared > 90);
+    }
+}

@@ -75,8 +75,7 @@ fn worst_share(folds: &[Portion], class: usize) -> f64 {
 #[must_use]
 pub fn csv(dataset: &Dataset, folds: &Folds) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    let mut write = |row: [&str; 5]| writer.write_record(row).expect("invariant: memory takes rows of five cells");
-    write(["image", "patient", "label", "fold", "role"]);
+    write_row(&mut writer, ["image", "patient", "label", "fold", "role"]);
     for (image, fold) in dataset.images.iter().zip(&folds.fold) {
         let patient = dataset.patients.get(image.patient as usize).map_or("", String::as_str);
         let label = dataset.classes.get(image.label as usize).map_or("", String::as_str);
@@ -84,10 +83,14 @@ pub fn csv(dataset: &Dataset, folds: &Folds) -> String {
             Some(fold) => (fold.to_string(), "fold"),
             None => (String::new(), "holdout"),
         };
-        write([&image.name, patient, label, &fold, role]);
+        write_row(&mut writer, [&image.name, patient, label, &fold, role]);
     }
     let bytes = writer.into_inner().unwrap_or_default();
     String::from_utf8(bytes).unwrap_or_default()
+}
+
+fn write_row(writer: &mut csv::Writer<Vec<u8>>, row: [&str; 5]) {
+    writer.write_record(row).expect("invariant: memory takes rows of one length");
 }
 
 /// The table for the terminal: images and patients of each class in each fold, and how far shares are from even.

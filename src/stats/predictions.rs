@@ -57,10 +57,9 @@ const PREFIX: &str = "p_";
 #[must_use]
 pub fn to_csv(classes: &[String], predictions: &[Prediction]) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    let mut write = |row: &[String]| writer.write_record(row).expect("invariant: all rows have one length");
     let mut row: Vec<String> = FIRST_COLUMNS.map(str::to_owned).to_vec();
     row.extend(classes.iter().map(|class| format!("{PREFIX}{class}")));
-    write(&row);
+    write_row(&mut writer, &row);
     for prediction in predictions {
         let label = classes.get(prediction.label as usize).map_or("", String::as_str);
         row.clear();
@@ -72,10 +71,14 @@ pub fn to_csv(classes: &[String], predictions: &[Prediction]) -> String {
         let probability =
             |class| prediction.probabilities.get(class).map_or_else(String::new, |p| f64::from(*p).to_string());
         row.extend((0..classes.len()).map(probability));
-        write(&row);
+        write_row(&mut writer, &row);
     }
     let bytes = writer.into_inner().unwrap_or_default();
     String::from_utf8(bytes).unwrap_or_default()
+}
+
+fn write_row(writer: &mut csv::Writer<Vec<u8>>, row: &[String]) {
+    writer.write_record(row).expect("invariant: memory takes rows of one length");
 }
 
 /// Reads what [`to_csv`] wrote: the classes and the predictions.

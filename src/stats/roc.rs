@@ -21,7 +21,7 @@ pub(super) fn curve(mut scores: Vec<(f64, bool)>) -> Option<Curve> {
             false_positives += 1;
         }
         // a threshold lies only between different scores
-        if scores.get(at + 1).is_none_or(|(next, _)| next != score) {
+        if scores.get(at + 1).is_none_or(|(next, _)| *next < *score) {
             steps.push((false_positives, true_positives));
         }
     }
@@ -74,6 +74,7 @@ fn straight(a: (u32, u32), b: (u32, u32), c: (u32, u32)) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::curve;
 

@@ -1,5 +1,12 @@
 //! Folds against scikit-learn's stored assignments, and the promises of a whole deal on random data sets.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "tests; the numbers are small"
+)]
 
 use std::collections::BTreeMap;
 
