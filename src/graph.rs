@@ -1,1 +1,418 @@
-//! To be filled.
+//! Turns a study and the digests of what it reads into a graph of work whose keys are its content.
+//!
+//! Invariants: equal work is one node; a node's key is BLAKE3 over its kind, that kind's version, its
+//! parameters, the bytes it reads and the keys of its inputs, so comments, formatting, the names of folders
+//! and everything in a `run` block change nothing; edges never point backwards, and the order of nodes is
+//! the same on every run. This is the only file that names petgraph.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use petgraph::Direction;
+use petgraph::graph::{DiGraph, NodeIndex};
+use petgraph::visit::EdgeRef as _;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::split::Folds;
+use crate::study::{Freeze, Normalize, Source, Study, Weights};
+
+/// A content key, 64 hex digits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Key(String);
+
+impl Key {
+    /// BLAKE3 of some bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(blake3::hash(bytes).to_hex().to_string())
+    }
+
+    /// A key printed by [`Key::as_str`].
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        (text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| Self(text.into()))
+    }
+
+    /// All 64 digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The first 8 digits, for people.
+    #[must_use]
+    pub fn short(&self) -> &str {
+        self.0.get(..8).unwrap_or(&self.0)
+    }
+}
+
+/// What a node does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Work {
+    /// Read the table.
+    ReadTable,
+    /// Filter, label, group and limit rows.
+    SelectRows,
+    /// Deal patients into folds.
+    Split,
+    /// Decode and prepare every image.
+    Prepare,
+    /// Run the frozen backbone over every image.
+    Features,
+    /// Train one fold.
+    Train(u32),
+    /// Score one fold's patients (and the hold-out) with that fold's network.
+    Predict(u32),
+    /// One table of every scored image.
+    OutOfFold,
+    /// Figures.
+    Evaluate,
+    /// Text, HTML, model files.
+    Report,
+}
+
+impl Work {
+    /// In a few words.
+    #[must_use]
+    pub fn title(self) -> String {
+        match self {
+            Self::ReadTable => "read table".into(),
+            Self::SelectRows => "select rows".into(),
+            Self::Split => "split patients".into(),
+            Self::Prepare => "decode and prepare".into(),
+            Self::Features => "frozen features".into(),
+            Self::Train(fold) => format!("train fold {fold}"),
+            Self::Predict(fold) => format!("predict fold {fold}"),
+            Self::OutOfFold => "out-of-fold table".into(),
+            Self::Evaluate => "evaluate".into(),
+            Self::Report => "report".into(),
+        }
+    }
+
+    /// Is its result kept in the store? The others take less time than reading them back.
+    #[must_use]
+    pub fn is_stored(self) -> bool {
+        match self {
+            Self::Prepare | Self::Features | Self::Train(_) | Self::Predict(_) => true,
+            Self::ReadTable | Self::SelectRows | Self::Split | Self::OutOfFold | Self::Evaluate | Self::Report => false,
+        }
+    }
+
+    /// Raised whenever the same parameters would give other bytes.
+    fn version(self) -> u32 {
+        match self {
+            Self::ReadTable
+            | Self::SelectRows
+            | Self::Split
+            | Self::Prepare
+            | Self::Features
+            | Self::Train(_)
+            | Self::Predict(_)
+            | Self::OutOfFold
+            | Self::Evaluate
+            | Self::Report => 1,
+        }
+    }
+
+    fn tag(self) -> &'static str {
+        match self {
+            Self::ReadTable => "read_table",
+            Self::SelectRows => "select_rows",
+            Self::Split => "split",
+            Self::Prepare => "prepare",
+            Self::Features => "features",
+            Self::Train(_) => "train",
+            Self::Predict(_) => "predict",
+            Self::OutOfFold => "out_of_fold",
+            Self::Evaluate => "evaluate",
+            Self::Report => "report",
+        }
+    }
+}
+
+/// One piece of work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// What.
+    pub work: Work,
+    /// Its content key.
+    pub key: Key,
+    /// What goes into the key besides the inputs, for people.
+    pub detail: String,
+    /// How many places of the study ask for it; more than one: shared.
+    pub uses: u32,
+}
+
+/// Names a node of a [`Dag`]; ids ascend in an order in which the work can be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(u32);
+
+/// Does an input's key enter the node's key, or only what the node reads of it?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Edge {
+    /// Its key does.
+    Value,
+    /// It must be done before; the part that matters stands in the node's parameters, so that (say) another
+    /// order of classes does not decode every image again.
+    Order,
+}
+
+/// The work of a study.
+#[derive(Debug, Clone)]
+pub struct Dag {
+    graph: DiGraph<Node, Edge, u32>,
+    by_key: BTreeMap<Key, NodeIndex<u32>>,
+}
+
+/// Digests of what a study reads, found by `plan`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inputs {
+    /// Of the table's bytes; `None` where there is no file to read (phantoms) or names only (folders).
+    pub table: Option<Key>,
+    /// Of each image's bytes, in the data set's order; for phantoms of its drawing's parameters.
+    pub images: Vec<Key>,
+    /// Class of each image.
+    pub labels: Vec<u32>,
+    /// Names of the classes.
+    pub classes: Vec<String>,
+    /// sha256 of the first weights' file, if any.
+    pub weights: Option<String>,
+}
+
+/// Does this study run its frozen backbone once over all images, instead of in every epoch and fold?
+///
+/// Only where a fold cannot tell the difference: the backbone keeps its first weights and statistics for at least
+/// one epoch, images are the same in every epoch, and their normalisation is the same in every fold.
+#[must_use]
+pub fn shares_features(study: &Study) -> bool {
+    let frozen = match study.model.freeze {
+        Freeze::All => true,
+        Freeze::BackboneFor(epochs) => epochs > 0,
+        Freeze::None | Freeze::First(_) => false,
+    };
+    let same_in_every_fold = study.images.normalize != Normalize::Train && study.model.weights != Weights::None;
+    frozen && study.images.augment.is_empty() && same_in_every_fold
+}
+
+/// Builds the graph of a study.
+#[must_use]
+pub fn build(study: &Study, inputs: &Inputs, folds: &Folds, trained: &[u32]) -> Dag {
+    let mut dag = Dag { graph: DiGraph::default(), by_key: BTreeMap::new() };
+
+    // What a source *is*, without where it lies.
+    let source = match &study.data.source {
+        Source::Csv { .. } => json!("csv"),
+        Source::Folder { .. } => json!("folder"),
+        Source::Phantoms { images, patients, seed } => json!({ "phantoms": [images, patients, seed] }),
+    };
+    let table = dag.add(Work::ReadTable, json!([source, inputs.table]), "table".into(), &[]);
+
+    let data = &study.data;
+    let image_column = data.image.as_ref().map(|image| &image.column);
+    let rows = dag.add(
+        Work::SelectRows,
+        json!([
+            image_column,
+            data.label,
+            data.labels,
+            data.classes,
+            data.merge,
+            data.group,
+            data.keep,
+            data.limit,
+            data.on_missing,
+            study.seed
+        ]),
+        format!("{} images, {} classes", inputs.images.len(), inputs.classes.len()),
+        &[(table, Edge::Value)],
+    );
+    let split_spec = &study.split;
+    let split = dag.add(
+        Work::Split,
+        json!([split_spec.holdout, split_spec.cv, split_spec.validation, study.seed]),
+        format!("{} folds", folds.count),
+        &[(rows, Edge::Value)],
+    );
+    let prepare = dag.add(
+        Work::Prepare,
+        json!([study.images.prepare, inputs.images]),
+        format!("{} images to {} px", inputs.images.len(), study.images.side()),
+        &[(rows, Edge::Order)],
+    );
+    let features = shares_features(study).then(|| {
+        dag.add(
+            Work::Features,
+            json!([study.model.backbone, inputs.weights, study.images.normalize]),
+            "once for all folds".into(),
+            &[(prepare, Edge::Value)],
+        )
+    });
+
+    let mut predictions = Vec::new();
+    for fold in trained.iter().copied() {
+        let roles = folds.roles(fold);
+        // What the training sees, and nothing else: whoever is only scored does not enter.
+        let seen: Vec<(usize, u32)> = roles
+            .train
+            .iter()
+            .chain(&roles.validation)
+            .map(|image| (*image, inputs.labels.get(*image).copied().unwrap_or_default()))
+            .collect();
+        let mut model = study.model.clone();
+        if inputs.weights.is_some() {
+            model.weights = Weights::None; // the bytes count, not the name
+        }
+        let mut before = vec![(prepare, Edge::Value), (split, Edge::Order)];
+        before.extend(features.map(|node| (node, Edge::Value)));
+        let train = dag.add(
+            Work::Train(fold),
+            json!([
+                fold,
+                study.seed,
+                inputs.classes,
+                seen,
+                roles.train.len(),
+                model,
+                inputs.weights,
+                study.train,
+                study.images.normalize,
+                study.images.augment
+            ]),
+            format!("{} images, {} looked at", roles.train.len(), roles.validation.len()),
+            &before,
+        );
+        let scored: Vec<usize> = roles.evaluation.iter().chain(&roles.holdout).copied().collect();
+        predictions.push(dag.add(
+            Work::Predict(fold),
+            json!([scored]),
+            format!("{} images", scored.len()),
+            &[(train, Edge::Value), (prepare, Edge::Value)],
+        ));
+    }
+    let scored: Vec<_> = predictions.iter().map(|node| (*node, Edge::Value)).chain([(rows, Edge::Value)]).collect();
+    let table = dag.add(Work::OutOfFold, json!(null), "predictions.csv".into(), &scored);
+    let figures = dag.add(Work::Evaluate, json!(study.evaluate), "figures".into(), &[(table, Edge::Value)]);
+    dag.add(
+        Work::Report,
+        json!([study.name, study.question]),
+        "report.html".into(),
+        &[(figures, Edge::Value), (split, Edge::Value)],
+    );
+    dag
+}
+
+impl Dag {
+    /// Adds a node, or counts one more use of the equal one that is there.
+    fn add(
+        &mut self,
+        work: Work,
+        parameters: serde_json::Value,
+        detail: String,
+        inputs: &[(NodeIndex<u32>, Edge)],
+    ) -> NodeIndex<u32> {
+        let keys: Vec<&str> = inputs
+            .iter()
+            .filter(|(_, edge)| *edge == Edge::Value)
+            .filter_map(|(node, _)| self.graph.node_weight(*node))
+            .map(|node| node.key.as_str())
+            .collect();
+        let key = Key::of(json!([work.tag(), work.version(), parameters, keys]).to_string().as_bytes());
+        if let Some(existing) = self.by_key.get(&key).copied() {
+            if let Some(node) = self.graph.node_weight_mut(existing) {
+                node.uses += 1;
+            }
+            return existing;
+        }
+        let node = self.graph.add_node(Node { work, key: key.clone(), detail, uses: 1 });
+        for (input, edge) in inputs {
+            self.graph.add_edge(*input, node, *edge);
+        }
+        self.by_key.insert(key, node);
+        node
+    }
+
+    /// Every node, inputs before what they feed.
+    pub fn nodes(&self) -> impl Iterator<Item = (NodeId, &Node)> {
+        // Nodes are only ever added after their inputs, so the order of insertion is a topological one.
+        self.graph.node_indices().filter_map(|index| {
+            let id = NodeId(u32::try_from(index.index()).ok()?);
+            Some((id, self.graph.node_weight(index)?))
+        })
+    }
+
+    /// What a node needs, in order of id.
+    #[must_use]
+    pub fn inputs(&self, id: NodeId) -> Vec<NodeId> {
+        let mut inputs: Vec<NodeId> = self
+            .graph
+            .edges_directed(NodeIndex::new(id.0 as usize), Direction::Incoming)
+            .filter_map(|edge| u32::try_from(edge.source().index()).ok().map(NodeId))
+            .collect();
+        inputs.sort_unstable();
+        inputs
+    }
+
+    /// How many nodes a node feeds.
+    #[must_use]
+    pub fn fan_out(&self, id: NodeId) -> usize {
+        self.graph.edges_directed(NodeIndex::new(id.0 as usize), Direction::Outgoing).count()
+    }
+
+    /// The node that does this work, if the study has one.
+    #[must_use]
+    pub fn find(&self, work: Work) -> Option<&Node> {
+        self.graph.node_weights().find(|node| node.work == work)
+    }
+
+    /// The key of the whole study: that of its report.
+    #[must_use]
+    pub fn key(&self) -> Option<&Key> {
+        self.find(Work::Report).map(|node| &node.key)
+    }
+
+    /// One line a node: number, work, key, inputs.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        for (id, node) in self.nodes() {
+            let inputs: Vec<String> = self.inputs(id).iter().map(|input| input.0.to_string()).collect();
+            let from = if inputs.is_empty() { String::new() } else { format!("  <- {}", inputs.join(", ")) };
+            let _ = writeln!(text, "{:>3}  {}  {:<20} {}{from}", id.0, node.key.short(), node.work.title(), node.detail);
+        }
+        text
+    }
+
+    /// Graphviz.
+    #[must_use]
+    pub fn to_dot(&self) -> String {
+        let mut text = String::from("digraph study {\n  rankdir = LR\n  node [shape = box, fontname = \"sans-serif\"]\n");
+        for (id, node) in self.nodes() {
+            let label = format!("{}\\n{}\\n{}", node.work.title(), node.detail, node.key.short());
+            let _ = writeln!(text, "  n{} [label = \"{}\"]", id.0, label.replace('"', "'"));
+        }
+        for (id, _) in self.nodes() {
+            for input in self.inputs(id) {
+                let _ = writeln!(text, "  n{} -> n{}", input.0, id.0);
+            }
+        }
+        text.push_str("}\n");
+        text
+    }
+
+    /// Mermaid, as Markdown pages draw it.
+    #[must_use]
+    pub fn to_mermaid(&self) -> String {
+        let mut text = String::from("flowchart LR\n");
+        for (id, node) in self.nodes() {
+            let _ = writeln!(text, "  n{}[\"{}<br>{}\"]", id.0, node.work.title(), node.detail.replace('"', "'"));
+        }
+        for (id, _) in self.nodes() {
+            for input in self.inputs(id) {
+                let _ = writeln!(text, "  n{} --> n{}", input.0, id.0);
+            }
+        }
+        text
+    }
+}

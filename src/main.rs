@@ -1,3 +1,12 @@
-//! The binary.
+//! The binary: arguments in, exit code out. A panic is a bug in `pipe` and ends with 70.
 
-fn main() {}
+use std::process::ExitCode;
+
+use pipe::cli;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -3,6 +3,7 @@
 mod data;
 mod names;
 mod patients;
+mod plan;
 mod rules;
 mod syntax;
 

@@ -1,0 +1,111 @@
+//! `pipe preview`: what the network will see, as PNG files and one contact sheet.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::{Outcomes, StudyArguments, talk};
+use crate::data::{self, Origin};
+use crate::draw::{DrawKey, Stage};
+use crate::host::RealHost;
+use crate::images::{self, Pixels, augment, phantom, preview};
+use crate::store;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    study: StudyArguments,
+    /// How many images, taken evenly from all classes
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rows: u32,
+    /// Where the PNG files go
+    #[arg(long, value_name = "DIR", default_value = "preview")]
+    out: PathBuf,
+}
+
+/// Augmented draws a row.
+const DRAWS: u32 = 4;
+
+pub(super) fn run(arguments: &Arguments) -> Outcomes {
+    let loaded = match arguments.study.load() {
+        Ok(loaded) => loaded,
+        Err(outcome) => return outcome,
+    };
+    let study = &loaded.checked.study;
+    let mut rows = Vec::new();
+    for index in spread(&loaded.dataset, arguments.rows as usize) {
+        let Some(image) = loaded.dataset.images.get(index) else { continue };
+        let pixels = match &loaded.dataset.origin {
+            Origin::Phantoms { images, patients, seed } => {
+                Ok(phantom::draw(*images, *patients, *seed, image.row.saturating_sub(2)))
+            }
+            Origin::Files { .. } => data::read_image(&loaded.dataset, &RealHost, index)
+                .map_err(|error| error.to_string())
+                .and_then(|bytes| images::decode(&bytes).map_err(|error| error.to_string())),
+        };
+        let pixels = match pixels {
+            Ok(pixels) => images::prepare(&study.images.prepare, pixels),
+            Err(why) => {
+                let mut problems = crate::diag::Problems::new();
+                problems.unreadable_image(loaded.checked.places.nearest("data.image"), &image.name, image.row, &why, 1);
+                arguments.study.tell(&loaded.map, &problems);
+                return Outcomes::Errors;
+            }
+        };
+        let mut row = vec![pixels.clone()];
+        for draw in 1..=DRAWS {
+            if study.images.augment.is_empty() {
+                break;
+            }
+            let mut drawn = pixels.clone();
+            let key = DrawKey { seed: study.seed, stage: Stage::Augment, epoch: draw, sample: index as u64 };
+            augment::apply(&study.images.augment, &mut drawn, key);
+            row.push(drawn);
+        }
+        rows.push((image.name.clone(), row));
+    }
+    match write(&arguments.out, &rows) {
+        Ok(files) => {
+            talk(&format!("{files} images in {}; look at contact_sheet.png first", arguments.out.display()));
+            Outcomes::Done
+        }
+        Err(error) => {
+            talk(&format!("pipe: {} cannot be written: {error}", arguments.out.display()));
+            Outcomes::Failed
+        }
+    }
+}
+
+/// Images of all classes in turn, the first of each class first.
+fn spread(dataset: &data::Dataset, count: usize) -> Vec<usize> {
+    let mut by_class: Vec<Vec<usize>> = vec![Vec::new(); dataset.classes.len()];
+    for (index, image) in dataset.images.iter().enumerate() {
+        if let Some(class) = by_class.get_mut(image.label as usize) {
+            class.push(index);
+        }
+    }
+    let most = by_class.iter().map(Vec::len).max().unwrap_or(0);
+    (0..most).flat_map(|rank| by_class.iter().filter_map(move |class| class.get(rank).copied())).take(count).collect()
+}
+
+/// `images/a b.jpg` becomes `images_a b.png`: under its own name, and never outside the folder.
+fn file_name(name: &str) -> String {
+    let stem = Path::new(name).with_extension("").to_string_lossy().replace(['/', '\\'], "_");
+    stem.trim_start_matches('.').to_string()
+}
+
+fn write(out: &Path, rows: &[(String, Vec<Pixels>)]) -> std::io::Result<usize> {
+    std::fs::create_dir_all(out)?;
+    let mut files = 0;
+    for (name, row) in rows {
+        let name = file_name(name);
+        for (draw, pixels) in row.iter().enumerate() {
+            let file = if draw == 0 { format!("{name}.png") } else { format!("{name}.augmented-{draw}.png") };
+            store::write_whole(&out.join(file), &preview::encode_png(pixels))?;
+            files += 1;
+        }
+    }
+    let sheet: Vec<Vec<Pixels>> = rows.iter().map(|(_, row)| row.clone()).collect();
+    store::write_whole(&out.join("contact_sheet.png"), &preview::encode_png(&preview::contact_sheet(&sheet)))?;
+    Ok(files + 1)
+}

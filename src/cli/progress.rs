@@ -1,0 +1,154 @@
+//! Progress on stderr: bars with time left on a terminal, plain lines elsewhere, nothing with `--quiet`.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::talk;
+use crate::exec::Event;
+use crate::graph::Work;
+
+/// How often a plain log tells of a long step.
+const PLAIN_EVERY: Duration = Duration::from_secs(15);
+
+enum Form {
+    Quiet,
+    Plain { started: Instant, last: Instant, total: u64, unit: &'static str },
+    Bars(MultiProgress, BTreeMap<Work, ProgressBar>),
+}
+
+/// Shows events and keeps the time of each step.
+pub(super) struct Progress {
+    form: Form,
+    begun: BTreeMap<Work, Instant>,
+    /// Seconds of each step that was done.
+    pub(super) seconds: Vec<(Work, f64)>,
+    /// Steps found in the store.
+    pub(super) reused: usize,
+    /// Steps done.
+    pub(super) done: usize,
+}
+
+impl Progress {
+    pub(super) fn new(quiet: bool) -> Self {
+        let now = Instant::now();
+        let form = if quiet {
+            Form::Quiet
+        } else if std::io::stderr().is_terminal() {
+            Form::Bars(MultiProgress::new(), BTreeMap::new())
+        } else {
+            Form::Plain { started: now, last: now, total: 0, unit: "" }
+        };
+        Self { form, begun: BTreeMap::new(), seconds: Vec::new(), reused: 0, done: 0 }
+    }
+
+    pub(super) fn on(&mut self, event: Event) {
+        match event {
+            Event::Reused { work } => {
+                self.reused += 1;
+                self.line(&format!("{:<20} reused from the store", work.title()));
+            }
+            Event::Started { work, total, unit } => {
+                self.begun.insert(work, Instant::now());
+                self.start(work, total, unit);
+            }
+            Event::Advanced { work, done, message } => self.advance(work, done, &message),
+            Event::Finished { work, message } => {
+                self.done += 1;
+                let seconds = self.begun.get(&work).map_or(0.0, |begun| begun.elapsed().as_secs_f64());
+                self.seconds.push((work, seconds));
+                if let Form::Bars(_, bars) = &mut self.form {
+                    if let Some(bar) = bars.remove(&work) {
+                        bar.finish_and_clear();
+                    }
+                }
+                self.line(&format!("{:<20} {message}, {}", work.title(), duration(seconds)));
+            }
+            Event::Note(text) => self.line(&text),
+        }
+    }
+
+    fn start(&mut self, work: Work, total: u64, unit: &'static str) {
+        match &mut self.form {
+            Form::Quiet => {}
+            Form::Plain { started, last, total: all, unit: what } => {
+                (*started, *last, *all, *what) = (Instant::now(), Instant::now(), total, unit);
+                talk(&format!("{:<20} {total} {unit}", work.title()));
+            }
+            Form::Bars(all, bars) => {
+                let bar = all.add(ProgressBar::new(total));
+                let style = ProgressStyle::with_template(
+                    "{prefix:<20} {bar:28} {pos}/{len} {elapsed} gone, {eta} left  {wide_msg}",
+                );
+                if let Ok(style) = style {
+                    bar.set_style(style.progress_chars("━╸ "));
+                }
+                bar.set_prefix(work.title());
+                bar.enable_steady_tick(Duration::from_millis(250));
+                bars.insert(work, bar);
+            }
+        }
+    }
+
+    fn advance(&mut self, work: Work, done: u64, message: &str) {
+        match &mut self.form {
+            Form::Quiet => {}
+            Form::Plain { started, last, total, unit } => {
+                if last.elapsed() >= PLAIN_EVERY && done > 0 {
+                    *last = Instant::now();
+                    let gone = started.elapsed().as_secs_f64();
+                    #[expect(clippy::cast_precision_loss, reason = "a guess for people")]
+                    let left = gone * (total.saturating_sub(done) as f64) / done as f64;
+                    let left = duration(left);
+                    talk(&format!("{:<20} {done}/{total} {unit}, {left} left  {message}", work.title()));
+                }
+            }
+            Form::Bars(_, bars) => {
+                if let Some(bar) = bars.get(&work) {
+                    bar.set_position(done);
+                    if !message.is_empty() {
+                        bar.set_message(message.to_string());
+                    }
+                }
+            }
+        }
+    }
+
+    fn line(&mut self, text: &str) {
+        match &self.form {
+            Form::Quiet => {}
+            Form::Plain { .. } => talk(text),
+            Form::Bars(all, _) => {
+                if all.println(text).is_err() {
+                    talk(text);
+                }
+            }
+        }
+    }
+
+    /// Leaves the terminal as it was.
+    pub(super) fn clear(&mut self) {
+        if let Form::Bars(all, bars) = &mut self.form {
+            for bar in bars.values() {
+                bar.finish_and_clear();
+            }
+            let _ = all.clear();
+        }
+    }
+}
+
+/// `2.4 s`, `3 min 05 s`
+pub(super) fn duration(seconds: f64) -> String {
+    if seconds < 60.0 {
+        return format!("{seconds:.1} s");
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of a run fit")]
+    let whole = seconds.round() as u64;
+    if whole < 3600 {
+        format!("{} min {:02} s", whole / 60, whole % 60)
+    } else {
+        format!("{} h {:02} min", whole / 3600, whole % 3600 / 60)
+    }
+}

@@ -1,0 +1,57 @@
+//! `pipe split`: who is in which fold, and how even the folds are.
+
+use clap::{Args, ValueEnum};
+
+use super::{Outcomes, StudyArguments, print, talk};
+use crate::diag::Problems;
+use crate::split;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    study: StudyArguments,
+    /// The quality table, or one row an image: image,patient,label,fold,role
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Images and patients of each class in each fold
+    Text,
+    /// One row an image; fold from 0, empty for the hold-out; role `fold` or `holdout`
+    Csv,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Outcomes {
+    let loaded = match arguments.study.load() {
+        Ok(loaded) => loaded,
+        Err(outcome) => return outcome,
+    };
+    let spec = &loaded.checked.study.split;
+    let place = loaded.checked.places.nearest("split.cv");
+    let mut problems = Problems::new();
+    let folds = match split::deal(spec, &loaded.dataset, loaded.checked.study.seed) {
+        Ok(folds) => folds,
+        Err(error) => {
+            problems.cannot_split(place, &error.to_string());
+            arguments.study.tell(&loaded.map, &problems);
+            return Outcomes::Errors;
+        }
+    };
+    if arguments.format == Format::Csv {
+        return print(&split::csv(&loaded.dataset, &folds));
+    }
+    let all: Vec<u32> = (0..folds.count).collect();
+    match split::table(spec, &loaded.dataset, &folds, &all) {
+        Ok(table) => {
+            talk("every fold's training, validation, evaluation and hold-out share no patient");
+            print(&split::text_table(&table, &loaded.dataset.classes))
+        }
+        Err(leak) => {
+            problems.leak_in_folds(place, &leak.to_string());
+            arguments.study.tell(&loaded.map, &problems);
+            Outcomes::Errors
+        }
+    }
+}

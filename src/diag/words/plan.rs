@@ -1,0 +1,68 @@
+//! Sentences about what only the bytes of the images, the weights and the folds show.
+
+use crate::diag::{Code, Diagnostic, Problems};
+use crate::source::Span;
+
+fn at(diagnostic: Diagnostic, span: Option<Span>, text: &str) -> Diagnostic {
+    match span {
+        Some(span) => diagnostic.label(span, text),
+        None => diagnostic,
+    }
+}
+
+impl Problems {
+    /// E0205 or E0214: an image's file cannot be read.
+    pub fn unreadable_image(&mut self, span: Option<Span>, name: &str, row: u32, why: &str, count: usize) {
+        let more = if count > 1 { format!(" ({} more like it)", count - 1) } else { String::new() };
+        let problem = Diagnostic::new(Code::E0214, format!("image `{name}` cannot be used: {why}{more}"));
+        self.push(
+            at(problem, span, &format!("row {row} names it"))
+                .help("replace the file, or take its row out of the table"),
+        );
+    }
+
+    /// E0206: the same bytes under two patients.
+    pub fn same_pixels(&mut self, span: Option<Span>, first: (&str, &str), second: (&str, &str), count: usize) {
+        let more = if count > 1 { format!("; {} more such pairs", count - 1) } else { String::new() };
+        let problem = Diagnostic::new(
+            Code::E0206,
+            format!(
+                "`{}` and `{}` are identical but belong to patients {} and {}{more}",
+                first.0, second.0, first.1, second.1
+            ),
+        );
+        self.push(at(problem, span, "fix the table or they may leak from one fold into another").help(
+            "if they are one person, give both rows the same patient;\nif one is a copy, take its row out of the table",
+        ));
+    }
+
+    /// E0306: the folds cannot be dealt.
+    pub fn cannot_split(&mut self, span: Option<Span>, why: &str) {
+        let problem = Diagnostic::new(Code::E0306, format!("the patients cannot be dealt into these folds: {why}"));
+        self.push(at(problem, span, "asked here").help("ask for fewer folds, or keep more patients"));
+    }
+
+    /// E0104: `split.run` names no fold.
+    pub fn no_such_fold(&mut self, span: Option<Span>, asked: &[u32], folds: u32) {
+        let problem = Diagnostic::new(Code::E0104, format!("`run` = {asked:?} names no fold; there are {folds}, from 0"));
+        self.push(at(problem, span, "none of these is trained").help("for example  run = [0]"));
+    }
+
+    /// E0301: materialised roles share a patient.
+    pub fn leak_in_folds(&mut self, span: Option<Span>, why: &str) {
+        let problem = Diagnostic::new(Code::E0301, format!("the folds would leak: {why}"));
+        self.push(at(problem, span, "dealt here").help("deal whole patients:  cv = stratified_group_kfold(5)"));
+    }
+
+    /// E0402: weights that are not there.
+    pub fn weights_not_found(&mut self, span: Option<Span>, why: &str) {
+        let problem = Diagnostic::new(Code::E0402, "the first weights are not on this machine");
+        self.push(at(problem, span, "asked here").help(why.to_string()));
+    }
+
+    /// E0406: weights that do not fit.
+    pub fn weights_do_not_fit(&mut self, span: Option<Span>, why: &str) {
+        let problem = Diagnostic::new(Code::E0406, format!("the weights do not fit: {why}"));
+        self.push(at(problem, span, "loaded into this network").help("name the weights of this very network, or  weights = none"));
+    }
+}

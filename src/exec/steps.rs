@@ -1,0 +1,346 @@
+//! The steps that are kept in the store: prepare, features, train, predict.
+//!
+//! Each looks for its key first; what it makes is committed before it is used.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Context, Event, RunError, Talk, say};
+use crate::data::{self, Origin};
+use crate::diag::Problems;
+use crate::graph::{Key, Work};
+use crate::images::cache::{PrepareError, PreparedSet};
+use crate::images::{self, Pixels, phantom};
+use crate::plan::Plan;
+use crate::record::{EpochRecord, FoldRecord};
+use crate::store::{Draft, Lookup, Stored};
+use crate::train::{self, FeatureTable, Flow, FoldInput, TrainError};
+
+const IMAGES: &str = "images.bin";
+const FEATURES: &str = "features.bin";
+const MODEL: &str = "model.safetensors";
+const TRAINING: &str = "training.json";
+const PROBABILITIES: &str = "probabilities.json";
+
+/// What a trained fold leaves besides its model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Training {
+    epochs: Vec<EpochRecord>,
+    kept_epoch: u32,
+    stopped: Option<String>,
+    mean: [f32; 3],
+    std: [f32; 3],
+}
+
+/// A trained fold.
+pub(super) struct Trained {
+    pub(super) model: Vec<u8>,
+    pub(super) record: FoldRecord,
+    mean: [f32; 3],
+    std: [f32; 3],
+}
+
+pub(super) struct Runner<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) context: &'a Context<'a>,
+    pub(super) talk: &'a Talk<'a>,
+}
+
+fn disk(what: &str, error: &std::io::Error) -> RunError {
+    let help = match error.kind() {
+        std::io::ErrorKind::StorageFull => "make room and run again: what is finished is kept",
+        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+            "choose another folder with --store and --out"
+        }
+        _ => "mend that and run again: what is finished is kept",
+    };
+    RunError::failed(format!("{what}: {error}"), help)
+}
+
+impl Runner<'_> {
+    fn key(&self, work: Work) -> Result<&Key, RunError> {
+        self.plan
+            .dag
+            .find(work)
+            .map(|node| &node.key)
+            .ok_or_else(|| RunError::failed(format!("the plan has no step `{}`", work.title()), "this is a bug in pipe"))
+    }
+
+    fn stopped(&self) -> bool {
+        self.context.stop.load(Ordering::Relaxed)
+    }
+
+    fn device(&self) -> Result<burn::tensor::Device, RunError> {
+        super::choose(self.context.device).map(|(_, device)| device)
+    }
+
+    /// What the store holds, read by `read`; what does not read is cleared away and made again.
+    fn reuse<T>(&self, work: Work, read: impl Fn(&Stored) -> std::io::Result<T>) -> Result<Option<T>, RunError> {
+        let key = self.key(work)?;
+        let why = match self.context.store.look_up(key) {
+            Lookup::Absent => return Ok(None),
+            Lookup::Damaged(why) => why,
+            Lookup::Present(stored) => match read(&stored) {
+                Ok(value) => {
+                    say(self.talk, Event::Reused { work });
+                    return Ok(Some(value));
+                }
+                Err(error) => error.to_string(),
+            },
+        };
+        say(self.talk, Event::Note(format!("{} is damaged in the store ({why}); it is made again", work.title())));
+        self.context.store.remove(key).map_err(|error| disk("a damaged step cannot be removed", &error))?;
+        Ok(None)
+    }
+
+    fn draft(&self, work: Work) -> Result<Draft, RunError> {
+        self.context.store.draft(self.key(work)?).map_err(|error| disk("the store cannot be written", &error))
+    }
+
+    /// Decodes and prepares every image, or opens what was prepared before.
+    pub(super) fn prepare(&self) -> Result<PreparedSet, RunError> {
+        let work = Work::Prepare;
+        if let Some(set) = self.reuse(work, |stored| PreparedSet::open(&stored.path(IMAGES)))? {
+            return Ok(set);
+        }
+        let dataset = &self.plan.dataset;
+        let total = dataset.images.len();
+        say(self.talk, Event::Started { work, total: total as u64, unit: "images" });
+        let mut draft = self.draft(work)?;
+        let done = AtomicUsize::new(0);
+        let progress = |_: usize| {
+            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+            say(self.talk, Event::Advanced { work, done: done as u64, message: String::new() });
+        };
+        let side = self.plan.study.images.side();
+        let channels = if self.plan.study.images.grey() || self.grey_source() { 1 } else { 3 };
+        let built = PreparedSet::build(&draft.path(IMAGES), total, (channels, side), |index| self.image(index), &progress);
+        match built {
+            Ok(_) => {}
+            Err(PrepareError::Failed(failures)) => {
+                if self.stopped() {
+                    return Err(RunError::Interrupted);
+                }
+                return Err(self.unreadable(&failures));
+            }
+            Err(PrepareError::Io(error)) => return Err(disk("prepared images cannot be written", &error)),
+        }
+        draft.adopt(IMAGES).map_err(|error| disk("prepared images cannot be kept", &error))?;
+        let stored = draft.commit().map_err(|error| disk("prepared images cannot be kept", &error))?;
+        let set = PreparedSet::open(&stored.path(IMAGES)).map_err(|error| disk("prepared images cannot be read", &error))?;
+        say(self.talk, Event::Finished { work, message: format!("{total} images") });
+        Ok(set)
+    }
+
+    fn grey_source(&self) -> bool {
+        matches!(self.plan.dataset.origin, Origin::Phantoms { .. })
+    }
+
+    fn image(&self, index: usize) -> Result<Pixels, String> {
+        if self.stopped() {
+            return Err("stopped".into());
+        }
+        let pixels = match &self.plan.dataset.origin {
+            Origin::Phantoms { images, patients, seed } => {
+                let row = self.plan.dataset.images.get(index).map_or(0, |image| image.row);
+                phantom::draw(*images, *patients, *seed, row.saturating_sub(2))
+            }
+            Origin::Files { .. } => {
+                let bytes =
+                    data::read_image(&self.plan.dataset, self.context.host, index).map_err(|error| error.to_string())?;
+                images::decode(&bytes).map_err(|error| error.to_string())?
+            }
+        };
+        Ok(images::prepare(&self.plan.study.images.prepare, pixels))
+    }
+
+    fn unreadable(&self, failures: &[(usize, String)]) -> RunError {
+        let mut problems = Problems::new();
+        if let Some((index, why)) = failures.first() {
+            if let Some(image) = self.plan.dataset.images.get(*index) {
+                let place = self.context.checked.places.nearest("data.image");
+                problems.unreadable_image(place, &image.name, image.row, why, failures.len());
+            }
+        }
+        RunError::Problems(problems)
+    }
+
+    /// Runs the frozen backbone over every image, where that is the same in every fold and epoch.
+    pub(super) fn features(&self, prepared: &PreparedSet) -> Result<Option<FeatureTable>, RunError> {
+        let work = Work::Features;
+        if self.plan.dag.find(work).is_none() {
+            return Ok(None);
+        }
+        let read = |stored: &Stored| {
+            FeatureTable::from_bytes(&stored.read(FEATURES)?)
+                .ok_or_else(|| std::io::Error::new(std::io::ErrorKind::InvalidData, "not a table of features"))
+        };
+        if let Some(table) = self.reuse(work, read)? {
+            return Ok(Some(table));
+        }
+        say(self.talk, Event::Started { work, total: prepared.count() as u64, unit: "images" });
+        let mut on_progress = |done: usize| {
+            say(self.talk, Event::Advanced { work, done: done as u64, message: String::new() });
+            if self.stopped() { Flow::Stop } else { Flow::Continue }
+        };
+        let weights = self.context.weights.map(|found| found.bytes.as_slice());
+        let table = train::features(
+            &self.plan.study,
+            self.plan.dataset.classes.len(),
+            prepared,
+            weights,
+            &self.device()?,
+            &mut on_progress,
+        )
+        .map_err(|error| self.train_error(error))?;
+        let mut draft = self.draft(work)?;
+        draft.write(FEATURES, &table.to_bytes()).map_err(|error| disk("features cannot be kept", &error))?;
+        draft.commit().map_err(|error| disk("features cannot be kept", &error))?;
+        say(self.talk, Event::Finished { work, message: format!("{} images", prepared.count()) });
+        Ok(Some(table))
+    }
+
+    /// Trains one fold.
+    pub(super) fn train(
+        &self,
+        fold: u32,
+        prepared: &PreparedSet,
+        features: Option<&FeatureTable>,
+    ) -> Result<Trained, RunError> {
+        let work = Work::Train(fold);
+        let read = |stored: &Stored| {
+            let model = stored.read(MODEL)?;
+            let training: Training = serde_json::from_slice(&stored.read(TRAINING)?)?;
+            Ok(Trained::new(fold, model, training))
+        };
+        if let Some(trained) = self.reuse(work, read)? {
+            return Ok(trained);
+        }
+        let study = &self.plan.study;
+        let roles = self.plan.folds.roles(fold);
+        let labels: Vec<u32> = self.plan.dataset.images.iter().map(|image| image.label).collect();
+        let input = FoldInput {
+            study,
+            class_names: &self.plan.dataset.classes,
+            fold,
+            prepared,
+            labels: &labels,
+            train: &roles.train,
+            validation: &roles.validation,
+            weights: self.context.weights.map(|found| found.bytes.as_slice()),
+            frozen_features: features,
+            device: self.device()?,
+        };
+        let steps = train::steps_per_epoch(study, roles.train.len());
+        let total = steps as u64 * u64::from(study.train.epochs);
+        say(self.talk, Event::Started { work, total, unit: "steps" });
+        let mut latest = String::new();
+        let mut on_event = |event: train::Event| {
+            match event {
+                train::Event::Step { epoch, step, loss, .. } => {
+                    let done = u64::from(epoch.saturating_sub(1)) * steps as u64 + step as u64;
+                    let message = format!("epoch {epoch}/{}  loss {loss:.3}{latest}", study.train.epochs);
+                    say(self.talk, Event::Advanced { work, done, message });
+                }
+                train::Event::Epoch(epoch) => {
+                    latest = epoch.validation.map_or_else(String::new, |figures| {
+                        format!("  val macro-F1 {:.3}", figures.macro_f1)
+                    });
+                }
+            }
+            if self.stopped() { Flow::Stop } else { Flow::Continue }
+        };
+        let trained = train::train_fold(&input, &mut on_event).map_err(|error| self.train_error(error))?;
+        let training = Training {
+            epochs: trained.epochs,
+            kept_epoch: trained.kept_epoch,
+            stopped: trained.stopped,
+            mean: trained.mean,
+            std: trained.std,
+        };
+        let keep = |error: std::io::Error| disk("a trained fold cannot be kept", &error);
+        let mut draft = self.draft(work)?;
+        draft.write(MODEL, &trained.model).map_err(keep)?;
+        draft.write(TRAINING, &serde_json::to_vec_pretty(&training).map_err(|error| keep(error.into()))?).map_err(keep)?;
+        draft.commit().map_err(keep)?;
+        let message = match &training.stopped {
+            Some(why) => format!("kept epoch {}, {why}", training.kept_epoch),
+            None => format!("kept epoch {} of {}", training.kept_epoch, study.train.epochs),
+        };
+        say(self.talk, Event::Finished { work, message });
+        Ok(Trained::new(fold, trained.model, training))
+    }
+
+    /// Scores a fold's patients and the hold-out; one row of probabilities an image, in that order.
+    pub(super) fn predict(
+        &self,
+        fold: u32,
+        prepared: &PreparedSet,
+        trained: &Trained,
+    ) -> Result<Vec<Vec<f32>>, RunError> {
+        let work = Work::Predict(fold);
+        let roles = self.plan.folds.roles(fold);
+        let scored: Vec<usize> = roles.evaluation.iter().chain(&roles.holdout).copied().collect();
+        let read = |stored: &Stored| {
+            let rows: Vec<Vec<f32>> = serde_json::from_slice(&stored.read(PROBABILITIES)?)?;
+            if rows.len() == scored.len() {
+                Ok(rows)
+            } else {
+                Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "another number of rows"))
+            }
+        };
+        if let Some(rows) = self.reuse(work, read)? {
+            return Ok(rows);
+        }
+        say(self.talk, Event::Started { work, total: scored.len() as u64, unit: "images" });
+        let mut on_progress = |done: usize| {
+            say(self.talk, Event::Advanced { work, done: done as u64, message: String::new() });
+            if self.stopped() { Flow::Stop } else { Flow::Continue }
+        };
+        let rows = train::predict(
+            &self.plan.study,
+            self.plan.dataset.classes.len(),
+            &trained.model,
+            prepared,
+            &scored,
+            (trained.mean, trained.std),
+            &self.device()?,
+            &mut on_progress,
+        )
+        .map_err(|error| self.train_error(error))?;
+        let keep = |error: std::io::Error| disk("predictions cannot be kept", &error);
+        let mut draft = self.draft(work)?;
+        draft.write(PROBABILITIES, &serde_json::to_vec(&rows).map_err(|error| keep(error.into()))?).map_err(keep)?;
+        draft.commit().map_err(keep)?;
+        say(self.talk, Event::Finished { work, message: format!("{} images", scored.len()) });
+        Ok(rows)
+    }
+
+    fn train_error(&self, error: TrainError) -> RunError {
+        match error {
+            TrainError::Interrupted => RunError::Interrupted,
+            TrainError::Weights(error) => {
+                let mut problems = Problems::new();
+                let place = self.context.checked.places.nearest("model.weights");
+                problems.weights_do_not_fit(place, &error.to_string());
+                RunError::Problems(problems)
+            }
+            other => RunError::Failed { what: other.to_string(), help: other.help() },
+        }
+    }
+}
+
+impl Trained {
+    fn new(fold: u32, model: Vec<u8>, training: Training) -> Self {
+        let record = FoldRecord {
+            fold,
+            epochs: training.epochs,
+            kept_epoch: training.kept_epoch,
+            stopped: training.stopped,
+            model_blake3: Key::of(&model).as_str().into(),
+        };
+        Self { model, record, mean: training.mean, std: training.std }
+    }
+}
