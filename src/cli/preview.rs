@@ -105,7 +105,8 @@ fn write(out: &Path, rows: &[(String, Vec<Pixels>)]) -> std::io::Result<usize> {
             files += 1;
         }
     }
+    let names: Vec<String> = rows.iter().map(|(name, _)| name.clone()).collect();
     let sheet: Vec<Vec<Pixels>> = rows.iter().map(|(_, row)| row.clone()).collect();
-    store::write_whole(&out.join("contact_sheet.png"), &preview::encode_png(&preview::contact_sheet(&sheet)))?;
+    store::write_whole(&out.join("contact_sheet.png"), &preview::encode_png(&preview::contact_sheet(&sheet, &names)))?;
     Ok(files + 1)
 }

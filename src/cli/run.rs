@@ -18,8 +18,12 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// auto, cpu, cuda or cuda(1); default: what a `run` block says, else auto
+    #[cfg(feature = "run")]
     #[arg(long, value_name = "DEVICE")]
-    device: Option<String>,
+    device: Option<crate::exec::Choice>,
+    /// Which `run` block of the study says where it runs [default: the only one]
+    #[arg(long, value_name = "NAME")]
+    on: Option<String>,
     /// Worker threads [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     threads: Option<u32>,
@@ -46,6 +50,7 @@ mod with_engine {
     use super::super::progress::{Progress, duration};
     use super::super::{Loaded, print, summary, talk};
     use super::{Arguments, Outcomes};
+    use crate::check::{Device, RunBlock};
     use crate::exec::{self, Choice, Context, Event, Finished, RunError, Timing};
     use crate::host::RealHost;
     use crate::plan::{self, Plan};
@@ -58,15 +63,19 @@ mod with_engine {
     pub(in super::super) fn run(arguments: &Arguments) -> Outcomes {
         let begun = Instant::now();
         let started_unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let mut loaded = match arguments.study.load() {
+        let loaded = match arguments.study.load() {
             Ok(loaded) => loaded,
             Err(outcome) => return outcome,
         };
-        let device = match device(arguments, &loaded) {
+        let place = match place(arguments, &loaded) {
+            Ok(place) => place,
+            Err(outcome) => return outcome,
+        };
+        let device = match device(arguments, place) {
             Ok(device) => device,
             Err(outcome) => return outcome,
         };
-        if let Some(threads) = threads(arguments, &loaded) {
+        if let Some(threads) = arguments.threads.or_else(|| place.and_then(|place| place.threads)) {
             // Fails only if the pool was built before, which nothing here does.
             let _ = rayon::ThreadPoolBuilder::new().num_threads(threads as usize).build_global();
         }
@@ -104,9 +113,7 @@ mod with_engine {
             weights: found.as_ref().map(|found| found.sha256.clone()),
             progress: None,
         };
-        let dataset = std::mem::take(&mut loaded.dataset.images);
-        let dataset = crate::data::Dataset { images: dataset, ..loaded.dataset.clone() };
-        let plan = match plan::plan(&loaded.checked, dataset, &RealHost, Some(&store), &options) {
+        let plan = match plan::plan(&loaded.checked, loaded.dataset.clone(), &RealHost, Some(&store), &options) {
             Ok(plan) => plan,
             Err(problems) => {
                 arguments.study.tell(&loaded.map, &problems);
@@ -166,25 +173,32 @@ mod with_engine {
         Outcomes::Failed
     }
 
-    fn device(arguments: &Arguments, loaded: &Loaded) -> Result<Choice, Outcomes> {
-        let written = arguments.device.clone().or_else(|| loaded.checked.run.device.clone());
-        let wanted = match written.as_deref().map(str::parse::<Choice>) {
-            None => Choice::Auto,
-            Some(Ok(choice)) => choice,
-            Some(Err(why)) => {
-                talk(&format!("pipe: {why}"));
-                return Err(Outcomes::Usage);
-            }
+    /// The `run` block that `--on` names, or the only one there is.
+    fn place<'a>(arguments: &Arguments, loaded: &'a Loaded) -> Result<Option<&'a RunBlock>, Outcomes> {
+        let blocks = &loaded.checked.run.blocks;
+        match &arguments.on {
+            None if blocks.len() == 1 => Ok(blocks.values().next()),
+            None => Ok(None),
+            Some(name) => blocks.get(name).map(Some).ok_or_else(|| {
+                let names: Vec<&str> = blocks.keys().map(String::as_str).collect();
+                talk(&format!("pipe: the study has no `run {name}` block; there are: {}", names.join(", ")));
+                Outcomes::Usage
+            }),
+        }
+    }
+
+    fn device(arguments: &Arguments, place: Option<&RunBlock>) -> Result<Choice, Outcomes> {
+        let wanted = match (&arguments.device, place.map(|place| place.device)) {
+            (Some(choice), _) => *choice,
+            (None, None | Some(Device::Auto)) => Choice::Auto,
+            (None, Some(Device::Cpu)) => Choice::Cpu,
+            (None, Some(Device::Cuda(number))) => Choice::Cuda(number as usize),
         };
         match exec::choose(wanted) {
             Ok((choice, _)) => Ok(choice),
             Err(RunError::Failed { what, help }) => Err(failed(&what, help.as_deref().unwrap_or(""))),
             Err(RunError::Interrupted | RunError::Problems(_)) => Err(Outcomes::Failed),
         }
-    }
-
-    fn threads(arguments: &Arguments, loaded: &Loaded) -> Option<u32> {
-        arguments.threads.or(loaded.checked.run.threads)
     }
 
     fn headline(plan: &Plan) -> String {

@@ -16,7 +16,7 @@ use crate::check::Checked;
 use crate::diag::Problems;
 use crate::graph::Work;
 use crate::host::Host;
-use crate::nn::weights::{self, Found};
+use crate::nn::weights::{self, Found, WeightsError};
 use crate::plan::Plan;
 use crate::record::{Environment, Evaluation, FoldRecord, Prediction, RECORD_VERSION, RunRecord};
 use crate::data::Origin;
@@ -137,11 +137,20 @@ pub fn find_weights(checked: &Checked, folders: &[PathBuf]) -> Result<Option<Fou
     }
     weights::lookup(model, &checked.base, folders).map_err(|error| {
         let mut problems = Problems::new();
-        let place = checked.places.nearest("model.weights");
-        if error.is_missing() {
-            problems.weights_not_found(place, &error.to_string());
-        } else {
-            problems.weights_do_not_fit(place, &error.to_string());
+        let place = checked.places.nearest("model.weights").or_else(|| checked.places.nearest("model.backbone"));
+        match &error {
+            WeightsError::NotFound { .. } | WeightsError::Unreadable { .. } => {
+                problems.weights_not_found(place, &error.to_string(), error.help());
+            }
+            WeightsError::Pickle => problems.pickled_weights(place, error.help()),
+            WeightsError::NotSafetensors { .. }
+            | WeightsError::OtherModel { .. }
+            | WeightsError::Mismatch { .. }
+            | WeightsError::DataType { .. }
+            | WeightsError::NotFinite { .. }
+            | WeightsError::Unwritable { .. } => {
+                problems.weights_do_not_fit(place, &error.to_string(), error.help());
+            }
         }
         problems
     })

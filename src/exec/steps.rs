@@ -2,7 +2,6 @@
 //!
 //! Each looks for its key first; what it makes is committed before it is used.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +17,7 @@ use crate::record::{EpochRecord, FoldRecord};
 use crate::store::{Draft, Lookup, Stored};
 use crate::train::{self, FeatureTable, Flow, FoldInput, TrainError};
 
+const BUG: &str = "this is a bug in pipe; please report it with the study file";
 const IMAGES: &str = "images.bin";
 const FEATURES: &str = "features.bin";
 const MODEL: &str = "model.safetensors";
@@ -65,7 +65,7 @@ impl Runner<'_> {
             .dag
             .find(work)
             .map(|node| &node.key)
-            .ok_or_else(|| RunError::failed(format!("the plan has no step `{}`", work.title()), "this is a bug in pipe"))
+            .ok_or_else(|| RunError::failed(format!("the plan has no step `{}`", work.title()), BUG))
     }
 
     fn stopped(&self) -> bool {
@@ -119,13 +119,14 @@ impl Runner<'_> {
         let built = PreparedSet::build(&draft.path(IMAGES), total, (channels, side), |index| self.image(index), &progress);
         match built {
             Ok(_) => {}
-            Err(PrepareError::Failed(failures)) => {
+            Err(PrepareError::Images(failures)) => {
                 if self.stopped() {
                     return Err(RunError::Interrupted);
                 }
                 return Err(self.unreadable(&failures));
             }
             Err(PrepareError::Io(error)) => return Err(disk("prepared images cannot be written", &error)),
+            Err(error @ PrepareError::Shape { .. }) => return Err(RunError::failed(error.to_string(), BUG)),
         }
         draft.adopt(IMAGES).map_err(|error| disk("prepared images cannot be kept", &error))?;
         let stored = draft.commit().map_err(|error| disk("prepared images cannot be kept", &error))?;
@@ -175,24 +176,24 @@ impl Runner<'_> {
         }
         let read = |stored: &Stored| {
             FeatureTable::from_bytes(&stored.read(FEATURES)?)
-                .ok_or_else(|| std::io::Error::new(std::io::ErrorKind::InvalidData, "not a table of features"))
+                .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error.to_string()))
         };
         if let Some(table) = self.reuse(work, read)? {
             return Ok(Some(table));
         }
         say(self.talk, Event::Started { work, total: prepared.count() as u64, unit: "images" });
-        let mut on_progress = |done: usize| {
-            say(self.talk, Event::Advanced { work, done: done as u64, message: String::new() });
-            if self.stopped() { Flow::Stop } else { Flow::Continue }
-        };
-        let weights = self.context.weights.map(|found| found.bytes.as_slice());
+        let weights = self.context.weights.ok_or_else(|| RunError::failed("frozen features need first weights", BUG))?;
+        let (mean, std) = images::normalisation(self.plan.study.images.normalize)
+            .ok_or_else(|| RunError::failed("frozen features need one normalisation", BUG))?;
         let table = train::features(
             &self.plan.study,
-            self.plan.dataset.classes.len(),
             prepared,
-            weights,
+            prepared.count(),
+            &weights.bytes,
+            mean,
+            std,
             &self.device()?,
-            &mut on_progress,
+            &mut |event| self.on_evaluated(work, &event),
         )
         .map_err(|error| self.train_error(error))?;
         let mut draft = self.draft(work)?;
@@ -223,7 +224,7 @@ impl Runner<'_> {
         let labels: Vec<u32> = self.plan.dataset.images.iter().map(|image| image.label).collect();
         let input = FoldInput {
             study,
-            class_names: &self.plan.dataset.classes,
+            classes: &self.plan.dataset.classes,
             fold,
             prepared,
             labels: &labels,
@@ -231,16 +232,16 @@ impl Runner<'_> {
             validation: &roles.validation,
             weights: self.context.weights.map(|found| found.bytes.as_slice()),
             frozen_features: features,
-            device: self.device()?,
+            device: &self.device()?,
         };
-        let steps = train::steps_per_epoch(study, roles.train.len());
-        let total = steps as u64 * u64::from(study.train.epochs);
+        let steps = roles.train.len().div_ceil(study.train.batch.max(1) as usize) as u64;
+        let total = steps * u64::from(study.train.epochs);
         say(self.talk, Event::Started { work, total, unit: "steps" });
         let mut latest = String::new();
         let mut on_event = |event: train::Event| {
             match event {
                 train::Event::Step { epoch, step, loss, .. } => {
-                    let done = u64::from(epoch.saturating_sub(1)) * steps as u64 + step as u64;
+                    let done = u64::from(epoch.saturating_sub(1)) * steps + u64::from(step);
                     let message = format!("epoch {epoch}/{}  loss {loss:.3}{latest}", study.train.epochs);
                     say(self.talk, Event::Advanced { work, done, message });
                 }
@@ -249,6 +250,7 @@ impl Runner<'_> {
                         format!("  val macro-F1 {:.3}", figures.macro_f1)
                     });
                 }
+                train::Event::Evaluated { .. } => {}
             }
             if self.stopped() { Flow::Stop } else { Flow::Continue }
         };
@@ -295,19 +297,16 @@ impl Runner<'_> {
             return Ok(rows);
         }
         say(self.talk, Event::Started { work, total: scored.len() as u64, unit: "images" });
-        let mut on_progress = |done: usize| {
-            say(self.talk, Event::Advanced { work, done: done as u64, message: String::new() });
-            if self.stopped() { Flow::Stop } else { Flow::Continue }
-        };
         let rows = train::predict(
             &self.plan.study,
             self.plan.dataset.classes.len(),
             &trained.model,
             prepared,
             &scored,
-            (trained.mean, trained.std),
+            trained.mean,
+            trained.std,
             &self.device()?,
-            &mut on_progress,
+            &mut |event| self.on_evaluated(work, &event),
         )
         .map_err(|error| self.train_error(error))?;
         let keep = |error: std::io::Error| disk("predictions cannot be kept", &error);
@@ -318,16 +317,27 @@ impl Runner<'_> {
         Ok(rows)
     }
 
+    /// Passes on how far a network got through images, and whether to go on.
+    fn on_evaluated(&self, work: Work, event: &train::Event) -> Flow {
+        if let train::Event::Evaluated { done, .. } = event {
+            say(self.talk, Event::Advanced { work, done: *done as u64, message: String::new() });
+        }
+        if self.stopped() { Flow::Stop } else { Flow::Continue }
+    }
+
     fn train_error(&self, error: TrainError) -> RunError {
         match error {
             TrainError::Interrupted => RunError::Interrupted,
             TrainError::Weights(error) => {
                 let mut problems = Problems::new();
                 let place = self.context.checked.places.nearest("model.weights");
-                problems.weights_do_not_fit(place, &error.to_string());
+                problems.weights_do_not_fit(place, &error.to_string(), error.help());
                 RunError::Problems(problems)
             }
-            other => RunError::Failed { what: other.to_string(), help: other.help() },
+            other @ (TrainError::Diverged { .. }
+            | TrainError::Image { .. }
+            | TrainError::TooFewImages { .. }
+            | TrainError::Inconsistent(_)) => RunError::Failed { what: other.to_string(), help: None },
         }
     }
 }

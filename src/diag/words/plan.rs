@@ -55,14 +55,27 @@ impl Problems {
     }
 
     /// E0402: weights that are not there.
-    pub fn weights_not_found(&mut self, span: Option<Span>, why: &str) {
-        let problem = Diagnostic::new(Code::E0402, "the first weights are not on this machine");
-        self.push(at(problem, span, "asked here").help(why.to_string()));
+    pub fn weights_not_found(&mut self, span: Option<Span>, why: &str, help: Option<String>) {
+        let problem = Diagnostic::new(Code::E0402, format!("the first weights are not there: {why}"));
+        self.push(with_help(at(problem, span, "asked here"), help));
     }
 
     /// E0406: weights that do not fit.
-    pub fn weights_do_not_fit(&mut self, span: Option<Span>, why: &str) {
+    pub fn weights_do_not_fit(&mut self, span: Option<Span>, why: &str, help: Option<String>) {
         let problem = Diagnostic::new(Code::E0406, format!("the weights do not fit: {why}"));
-        self.push(at(problem, span, "loaded into this network").help("name the weights of this very network, or  weights = none"));
+        self.push(with_help(at(problem, span, "loaded into this network"), help));
+    }
+
+    /// E0902: a weights file that turns out to be a pickle.
+    pub fn pickled_weights(&mut self, span: Option<Span>, help: Option<String>) {
+        let problem = Diagnostic::new(Code::E0902, "refusing to load a pickle: it can run code on your machine");
+        self.push(with_help(at(problem, span, "a Python pickle, not weights"), help));
+    }
+}
+
+fn with_help(diagnostic: Diagnostic, help: Option<String>) -> Diagnostic {
+    match help {
+        Some(help) => diagnostic.help(help),
+        None => diagnostic,
     }
 }
