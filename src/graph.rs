@@ -379,7 +379,8 @@ impl Dag {
         for (id, node) in self.nodes() {
             let inputs: Vec<String> = self.inputs(id).iter().map(|input| input.0.to_string()).collect();
             let from = if inputs.is_empty() { String::new() } else { format!("  <- {}", inputs.join(", ")) };
-            let _ = writeln!(text, "{:>3}  {}  {:<20} {}{from}", id.0, node.key.short(), node.work.title(), node.detail);
+            let _ =
+                writeln!(text, "{:>3}  {}  {:<20} {}{from}", id.0, node.key.short(), node.work.title(), node.detail);
         }
         text
     }
@@ -387,7 +388,8 @@ impl Dag {
     /// Graphviz.
     #[must_use]
     pub fn to_dot(&self) -> String {
-        let mut text = String::from("digraph study {\n  rankdir = LR\n  node [shape = box, fontname = \"sans-serif\"]\n");
+        let mut text =
+            String::from("digraph study {\n  rankdir = LR\n  node [shape = box, fontname = \"sans-serif\"]\n");
         for (id, node) in self.nodes() {
             let label = format!("{}\\n{}\\n{}", node.work.title(), node.detail, node.key.short());
             let _ = writeln!(text, "  n{} [label = \"{}\"]", id.0, label.replace('"', "'"));

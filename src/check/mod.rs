@@ -23,7 +23,7 @@ use crate::catalog::blocks;
 use crate::data::{self, Dataset};
 use crate::diag::{Code, Problems};
 use crate::host::Host;
-use crate::source::SourceMap;
+use crate::source::{FileId, SourceMap};
 use crate::study::{Places, Source, Study, Weights};
 use crate::syntax::ast::{Block, File, Item, Param};
 
@@ -46,6 +46,8 @@ pub struct Outcome {
 /// A study that holds, and what belongs beside it.
 #[derive(Debug, Clone)]
 pub struct Checked {
+    /// Its file in the [`SourceMap`].
+    pub file: FileId,
     /// What is meant.
     pub study: Study,
     /// Where each setting was written.
@@ -84,9 +86,9 @@ fn check_bytes(
     overrides: &Overrides,
 ) -> Outcome {
     let mut map = SourceMap::new();
-    let (_, parsed) = crate::syntax::read(&mut map, name, path, bytes);
+    let (id, parsed) = crate::syntax::read(&mut map, name, path, bytes);
     let mut problems = parsed.problems;
-    let (meant, dataset) = check_tree(host, &mut map, &parsed.file, base, overrides, &mut problems);
+    let (meant, dataset) = check_tree(host, &mut map, (id, &parsed.file), base, overrides, &mut problems);
     let checked = meant.filter(|_| !problems.has_errors());
     Outcome { map, problems, checked, dataset }
 }
@@ -94,7 +96,7 @@ fn check_bytes(
 fn check_tree(
     host: &dyn Host,
     map: &mut SourceMap,
-    file: &File,
+    (id, file): (FileId, &File),
     base: &Path,
     overrides: &Overrides,
     problems: &mut Problems,
@@ -137,7 +139,7 @@ fn check_tree(
     let dataset = dataset(host, base, &study, &mut reader);
     let Reader { evaluator, places, .. } = reader;
     problems.extend(evaluator.problems);
-    (Some(Checked { study, places, base: base.to_path_buf(), run }), dataset)
+    (Some(Checked { file: id, study, places, base: base.to_path_buf(), run }), dataset)
 }
 
 fn edition(file: &File, problems: &mut Problems) {

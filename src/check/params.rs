@@ -6,6 +6,7 @@
 )]
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use super::eval::Evaluator;
 use super::value::{Spanned, Value, describe, kind, print_number};
@@ -14,6 +15,9 @@ use crate::source::{FileId, SourceMap, Span};
 use crate::syntax::ast::{Expr, ExprKind, Field, Name, Number, Param, Text, TextPart, Type, Unit};
 
 /// Values for `param`s from outside the file. What `--set` says counts before what the values file says.
+///
+/// A relative `path` starts where it was written: in the working directory for `--set`, in the values file's folder
+/// for `--params`, and in the study file's folder for a default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// `--set name=value`, as typed: `"epochs=5"`.
@@ -27,6 +31,8 @@ pub struct Overrides {
 pub(super) struct Given {
     value: Expr,
     name: Span,
+    /// The folder in which a relative path that was given starts.
+    base: PathBuf,
 }
 
 /// Reads what was given from outside into values by the name of their `param`.
@@ -39,7 +45,8 @@ pub(super) fn given(
     let mut given = BTreeMap::new();
     if let Some((name, text)) = &overrides.values {
         let file = map.add(name.clone(), None, text.clone());
-        values_file(file, text, params, &mut given, problems);
+        let base = Path::new(name).parent().unwrap_or(Path::new(""));
+        values_file((file, text, base), params, &mut given, problems);
     }
     if !overrides.set.is_empty() {
         command_line(map, &overrides.set, params, &mut given, problems);
@@ -85,7 +92,7 @@ fn command_line(
             continue;
         }
         let value = typed_by_hand(&param.ty, file, value, value_start, problems);
-        given.insert(name.to_owned(), Given { value, name: name_span });
+        given.insert(name.to_owned(), Given { value, name: name_span, base: PathBuf::new() });
     }
 }
 
@@ -105,8 +112,7 @@ fn text(plain: &str, span: Span) -> Expr {
 }
 
 fn values_file(
-    file: FileId,
-    source: &str,
+    (file, source, base): (FileId, &str, &Path),
     params: &[&Param],
     given: &mut BTreeMap<String, Given>,
     problems: &mut Problems,
@@ -139,7 +145,7 @@ fn values_file(
             continue;
         };
         let Some(value) = from_yaml(&param.ty, value, value_span, problems) else { continue };
-        given.insert(name.to_owned(), Given { value, name: name_span });
+        given.insert(name.to_owned(), Given { value, name: name_span, base: base.to_path_buf() });
     }
 }
 
@@ -226,7 +232,7 @@ pub(super) fn bind<'a>(params: &[&'a Param], given: &'a BTreeMap<String, Given>,
         let name = &param.name;
         let outside = given.get(&name.text);
         let value = match (outside, &param.default) {
-            (Some(given), _) => evaluator.value(&given.value, 0),
+            (Some(given), _) => placed_path(&param.ty, evaluator.value(&given.value, 0), &given.base),
             (None, Some(default)) => evaluator.value(default, 0),
             (None, None) if param.ty.optional => Spanned::new(Value::Absent, name.span),
             (None, None) => {
@@ -259,6 +265,22 @@ pub(super) fn bind<'a>(params: &[&'a Param], given: &'a BTreeMap<String, Given>,
         }
         evaluator.forget_use(&name.text);
     }
+}
+
+/// A relative path from outside, made absolute: the study's own paths start in another folder.
+fn placed_path(ty: &Type, value: Spanned, base: &Path) -> Spanned {
+    let span = value.span;
+    let moved = match (ty.name.text.as_str(), &ty.argument, value.value) {
+        ("path", _, Value::Text(text)) => {
+            let path = base.join(&text);
+            Value::Text(std::path::absolute(path).map_or(text, |path| path.display().to_string()))
+        }
+        ("list", Some(inner), Value::List(items)) => {
+            Value::List(items.into_iter().map(|item| placed_path(inner, item, base)).collect())
+        }
+        (_, _, other) => other,
+    };
+    Spanned::new(moved, span)
 }
 
 fn shown(value: &Value) -> String {

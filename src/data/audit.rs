@@ -1,16 +1,11 @@
-//! Which image files hold the same bytes: E0206 when they belong to two patients.
-//!
-//! Reads only files that have exactly the size of another one.
+//! Which images hold the same bytes: E0206 when they belong to two patients.
 
 use std::collections::BTreeMap;
 
-use rayon::prelude::*;
-
 use crate::diag::Problems;
-use crate::host::Host;
 use crate::study::Places;
 
-use super::{Dataset, Origin, read_image};
+use super::Dataset;
 
 /// Two images with the same bytes, by their indices, `first < second`, of different patients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,29 +17,14 @@ pub struct Pair {
 }
 
 /// All images whose bytes also belong to another patient, in the table's order: the first image of each set of
-/// identical ones, paired with the first image of each further patient in the set.
-///
-/// Files that cannot be read are passed over: reading them for training tells it.
+/// identical ones, paired with the first image of each further patient in the set. `digests` has one entry an image.
 #[must_use]
-pub fn identical(dataset: &Dataset, host: &dyn Host) -> Vec<Pair> {
-    let Origin::Files { under } = &dataset.origin else { return Vec::new() };
-    let sizes: Vec<Option<u64>> =
-        dataset.images.par_iter().map(|image| host.stat(&under.join(&image.name)).ok().map(|stat| stat.size)).collect();
-    let mut by_size: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
-    for (index, size) in sizes.iter().enumerate().filter_map(|(index, size)| Some((index, (*size)?))) {
-        by_size.entry(size).or_default().push(index);
-    }
-    let candidates: Vec<usize> =
-        by_size.into_values().filter(|same| several_patients(dataset, same)).flatten().collect();
-    let digests: Vec<Option<[u8; 32]>> = candidates
-        .par_iter()
-        .map(|index| read_image(dataset, host, *index).ok().map(|bytes| *blake3::hash(&bytes).as_bytes()))
-        .collect();
-    let mut by_digest: BTreeMap<[u8; 32], Vec<usize>> = BTreeMap::new();
-    for (index, digest) in candidates.iter().zip(digests).filter_map(|(index, digest)| Some((*index, digest?))) {
+pub fn identical<D: Ord>(dataset: &Dataset, digests: &[D]) -> Vec<Pair> {
+    let mut by_digest: BTreeMap<&D, Vec<usize>> = BTreeMap::new();
+    for (index, digest) in digests.iter().enumerate() {
         by_digest.entry(digest).or_default().push(index);
     }
-    let mut pairs: Vec<Pair> = by_digest.into_values().flat_map(|same| pairs_in(dataset, same)).collect();
+    let mut pairs: Vec<Pair> = by_digest.into_values().flat_map(|same| pairs_in(dataset, &same)).collect();
     pairs.sort_unstable();
     pairs
 }
@@ -53,13 +33,7 @@ fn patient(dataset: &Dataset, index: usize) -> Option<u32> {
     dataset.images.get(index).map(|image| image.patient)
 }
 
-fn several_patients(dataset: &Dataset, same: &[usize]) -> bool {
-    same.split_first()
-        .is_some_and(|(first, rest)| rest.iter().any(|other| patient(dataset, *other) != patient(dataset, *first)))
-}
-
-fn pairs_in(dataset: &Dataset, mut same: Vec<usize>) -> Vec<Pair> {
-    same.sort_unstable();
+fn pairs_in(dataset: &Dataset, same: &[usize]) -> Vec<Pair> {
     let Some((first, rest)) = same.split_first() else { return Vec::new() };
     let mut met = vec![patient(dataset, *first)];
     let mut pairs = Vec::new();

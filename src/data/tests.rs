@@ -743,12 +743,9 @@ fn one_file_under_two_patients() {
 
 #[test]
 fn identical_files_are_found_by_their_bytes() {
-    let mut host = MemHost::new();
-    for (index, bytes) in ["same", "other", "same", "same", "diff", "same", "longer"].iter().enumerate() {
-        host = host.with(format!("/s/img/{index}.png"), *bytes);
-    }
+    let digests = ["same", "other", "same", "same", "diff", "same", "longer", "last"];
     let data = dataset(&[(0, 0), (1, 0), (0, 1), (2, 1), (3, 0), (2, 0), (4, 1), (5, 1)], 2);
-    let pairs = audit::identical(&data, &host);
+    let pairs = audit::identical(&data, &digests);
     assert_eq!(pairs, [audit::Pair { first: 0, second: 3 }]);
     let mut problems = Problems::new();
     audit::tell(&data, &pairs, &places(), &mut problems);

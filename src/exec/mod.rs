@@ -13,13 +13,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::check::Checked;
+use crate::data::Origin;
 use crate::diag::Problems;
 use crate::graph::Work;
 use crate::host::Host;
 use crate::nn::weights::{self, Found, WeightsError};
 use crate::plan::Plan;
 use crate::record::{Environment, Evaluation, FoldRecord, Prediction, RECORD_VERSION, RunRecord};
-use crate::data::Origin;
 use crate::stats;
 use crate::store::Store;
 use crate::study::{Model, Weights};

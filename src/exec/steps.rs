@@ -116,7 +116,8 @@ impl Runner<'_> {
         };
         let side = self.plan.study.images.side();
         let channels = if self.plan.study.images.grey() || self.grey_source() { 1 } else { 3 };
-        let built = PreparedSet::build(&draft.path(IMAGES), total, (channels, side), |index| self.image(index), &progress);
+        let built =
+            PreparedSet::build(&draft.path(IMAGES), total, (channels, side), |index| self.image(index), &progress);
         match built {
             Ok(_) => {}
             Err(PrepareError::Images(failures)) => {
@@ -130,7 +131,8 @@ impl Runner<'_> {
         }
         draft.adopt(IMAGES).map_err(|error| disk("prepared images cannot be kept", &error))?;
         let stored = draft.commit().map_err(|error| disk("prepared images cannot be kept", &error))?;
-        let set = PreparedSet::open(&stored.path(IMAGES)).map_err(|error| disk("prepared images cannot be read", &error))?;
+        let set =
+            PreparedSet::open(&stored.path(IMAGES)).map_err(|error| disk("prepared images cannot be read", &error))?;
         say(self.talk, Event::Finished { work, message: format!("{total} images") });
         Ok(set)
     }
@@ -149,8 +151,8 @@ impl Runner<'_> {
                 phantom::draw(*images, *patients, *seed, row.saturating_sub(2))
             }
             Origin::Files { .. } => {
-                let bytes =
-                    data::read_image(&self.plan.dataset, self.context.host, index).map_err(|error| error.to_string())?;
+                let bytes = data::read_image(&self.plan.dataset, self.context.host, index)
+                    .map_err(|error| error.to_string())?;
                 images::decode(&bytes).map_err(|error| error.to_string())?
             }
         };
@@ -182,7 +184,8 @@ impl Runner<'_> {
             return Ok(Some(table));
         }
         say(self.talk, Event::Started { work, total: prepared.count() as u64, unit: "images" });
-        let weights = self.context.weights.ok_or_else(|| RunError::failed("frozen features need first weights", BUG))?;
+        let weights =
+            self.context.weights.ok_or_else(|| RunError::failed("frozen features need first weights", BUG))?;
         let (mean, std) = images::normalisation(self.plan.study.images.normalize)
             .ok_or_else(|| RunError::failed("frozen features need one normalisation", BUG))?;
         let table = train::features(
@@ -246,9 +249,9 @@ impl Runner<'_> {
                     say(self.talk, Event::Advanced { work, done, message });
                 }
                 train::Event::Epoch(epoch) => {
-                    latest = epoch.validation.map_or_else(String::new, |figures| {
-                        format!("  val macro-F1 {:.3}", figures.macro_f1)
-                    });
+                    latest = epoch
+                        .validation
+                        .map_or_else(String::new, |figures| format!("  val macro-F1 {:.3}", figures.macro_f1));
                 }
                 train::Event::Evaluated { .. } => {}
             }
@@ -265,7 +268,9 @@ impl Runner<'_> {
         let keep = |error: std::io::Error| disk("a trained fold cannot be kept", &error);
         let mut draft = self.draft(work)?;
         draft.write(MODEL, &trained.model).map_err(keep)?;
-        draft.write(TRAINING, &serde_json::to_vec_pretty(&training).map_err(|error| keep(error.into()))?).map_err(keep)?;
+        draft
+            .write(TRAINING, &serde_json::to_vec_pretty(&training).map_err(|error| keep(error.into()))?)
+            .map_err(keep)?;
         draft.commit().map_err(keep)?;
         let message = match &training.stopped {
             Some(why) => format!("kept epoch {}, {why}", training.kept_epoch),

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 
 use crate::check::Checked;
-use crate::data::{Dataset, Origin};
+use crate::data::{Dataset, Origin, audit};
 use crate::diag::Problems;
 use crate::graph::{self, Dag, Inputs, Key, Node, NodeId};
 use crate::host::Host;
@@ -87,7 +87,9 @@ pub fn plan(
     let study = checked.study.clone();
     let images = image_keys(&dataset, host, store, options, &mut problems, checked);
     let table = table_key(&study, checked, host);
-    identical_pixels(&dataset, &images, checked, &mut problems);
+    if images.len() == dataset.images.len() {
+        audit::tell(&dataset, &audit::identical(&dataset, &images), &checked.places, &mut problems);
+    }
     if problems.has_errors() {
         return Err(problems);
     }
@@ -200,32 +202,14 @@ fn image_keys(
     let _ = digests.as_mut().map(Digests::save);
     if let Some((index, error)) = failed.first() {
         if let Some(image) = dataset.images.get(*index) {
-            problems.unreadable_image(checked.places.nearest("data.image"), &image.name, image.row, error, failed.len());
+            problems.unreadable_image(
+                checked.places.nearest("data.image"),
+                &image.name,
+                image.row,
+                error,
+                failed.len(),
+            );
         }
     }
     keys
-}
-
-/// E0206: the same bytes under two patients.
-fn identical_pixels(dataset: &Dataset, keys: &[Key], checked: &Checked, problems: &mut Problems) {
-    let mut order: Vec<usize> = (0..keys.len().min(dataset.images.len())).collect();
-    order.sort_by_key(|index| (keys.get(*index), *index));
-    let mut pairs = Vec::new();
-    for pair in order.windows(2) {
-        let [a, b] = pair else { continue };
-        let (Some(first), Some(second)) = (dataset.images.get(*a), dataset.images.get(*b)) else { continue };
-        if keys.get(*a) == keys.get(*b) && first.patient != second.patient {
-            pairs.push((first, second));
-        }
-    }
-    pairs.sort_by_key(|(first, _)| first.row);
-    if let Some((first, second)) = pairs.first() {
-        let patient = |index: u32| dataset.patients.get(index as usize).map_or("?", String::as_str);
-        problems.same_pixels(
-            checked.places.nearest("data.group"),
-            (&first.name, patient(first.patient)),
-            (&second.name, patient(second.patient)),
-            pairs.len(),
-        );
-    }
 }

@@ -12,11 +12,7 @@ impl Plan {
     pub fn action(&self, work: Work) -> Option<&Action> {
         let node = self.dag.find(work)?;
         let wanted = &node.key;
-        self.steps
-            .iter()
-            .zip(self.dag.nodes())
-            .find(|(_, (_, node))| node.key == *wanted)
-            .map(|(step, _)| &step.action)
+        self.steps.iter().zip(self.dag.nodes()).find(|(_, (_, node))| node.key == *wanted).map(|(step, _)| &step.action)
     }
 
     /// The whole plan: what the study is, each step with its reason, who is in which fold.
@@ -47,7 +43,8 @@ impl Plan {
                 Action::Recompute => "now",
             };
             let fan_out = self.dag.fan_out(id);
-            let shared = if node.work.is_stored() && fan_out > 1 { format!("  (shared by {fan_out})") } else { String::new() };
+            let shared =
+                if node.work.is_stored() && fan_out > 1 { format!("  (shared by {fan_out})") } else { String::new() };
             let _ = writeln!(
                 text,
                 "  {action:<6} {:<20} {}  {}{shared}  {}",

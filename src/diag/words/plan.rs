@@ -21,21 +21,6 @@ impl Problems {
         );
     }
 
-    /// E0206: the same bytes under two patients.
-    pub fn same_pixels(&mut self, span: Option<Span>, first: (&str, &str), second: (&str, &str), count: usize) {
-        let more = if count > 1 { format!("; {} more such pairs", count - 1) } else { String::new() };
-        let problem = Diagnostic::new(
-            Code::E0206,
-            format!(
-                "`{}` and `{}` are identical but belong to patients {} and {}{more}",
-                first.0, second.0, first.1, second.1
-            ),
-        );
-        self.push(at(problem, span, "fix the table or they may leak from one fold into another").help(
-            "if they are one person, give both rows the same patient;\nif one is a copy, take its row out of the table",
-        ));
-    }
-
     /// E0306: the folds cannot be dealt.
     pub fn cannot_split(&mut self, span: Option<Span>, why: &str) {
         let problem = Diagnostic::new(Code::E0306, format!("the patients cannot be dealt into these folds: {why}"));
@@ -44,7 +29,8 @@ impl Problems {
 
     /// E0104: `split.run` names no fold.
     pub fn no_such_fold(&mut self, span: Option<Span>, asked: &[u32], folds: u32) {
-        let problem = Diagnostic::new(Code::E0104, format!("`run` = {asked:?} names no fold; there are {folds}, from 0"));
+        let problem =
+            Diagnostic::new(Code::E0104, format!("`run` = {asked:?} names no fold; there are {folds}, from 0"));
         self.push(at(problem, span, "none of these is trained").help("for example  run = [0]"));
     }
 
