@@ -192,6 +192,13 @@ impl StudyArguments {
         }
     }
 
+    /// Tells how many problems there are; programs count their lines.
+    fn tell_count(&self, problems: &Problems) {
+        if self.errors == Errors::Text {
+            talk(&summary(problems));
+        }
+    }
+
     fn rendered(&self, map: &SourceMap, problems: &Problems) -> String {
         match self.errors {
             Errors::Json => json::lines(map, problems),
@@ -220,7 +227,7 @@ impl StudyArguments {
         let outcome = self.check()?;
         self.tell(&outcome.map, &outcome.problems);
         if outcome.problems.has_errors() {
-            talk(&summary(&outcome.problems));
+            self.tell_count(&outcome.problems);
             return Err(Outcomes::Errors);
         }
         match (outcome.checked, outcome.dataset) {
@@ -296,7 +303,7 @@ impl StoreArguments {
         let dataset = loaded.dataset.clone();
         crate::plan::plan(&loaded.checked, dataset, &RealHost, store.as_ref(), &options).map_err(|problems| {
             study.tell(&loaded.map, &problems);
-            talk(&summary(&problems));
+            study.tell_count(&problems);
             Outcomes::Errors
         })
     }

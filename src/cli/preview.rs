@@ -1,5 +1,6 @@
 //! `pipe preview`: what the network will see, as PNG files and one contact sheet.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -88,25 +89,59 @@ fn spread(dataset: &data::Dataset, count: usize) -> Vec<usize> {
     (0..most).flat_map(|rank| by_class.iter().filter_map(move |class| class.get(rank).copied())).take(count).collect()
 }
 
-/// `images/a b.jpg` becomes `images_a b.png`: under its own name, and never outside the folder.
-fn file_name(name: &str) -> String {
+const CONTACT_SHEET: &str = "contact_sheet.png";
+
+/// `images/a b.jpg` becomes `images_a b`: under its own name, and never outside the folder.
+fn stem(name: &str) -> String {
     let stem = Path::new(name).with_extension("").to_string_lossy().replace(['/', '\\'], "_");
-    stem.trim_start_matches('.').to_string()
+    let stem = stem.trim_start_matches('.');
+    if stem.is_empty() { "image".into() } else { stem.into() }
+}
+
+/// The files of a row, `a.png`, `a.augmented-1.png`, ...; `a-2.png` where another row has them already.
+fn file_names(name: &str, count: usize, taken: &mut BTreeSet<String>) -> Vec<String> {
+    let stem = stem(name);
+    let mut number = 1;
+    loop {
+        let stem = if number == 1 { stem.clone() } else { format!("{stem}-{number}") };
+        let one = |draw| if draw == 0 { format!("{stem}.png") } else { format!("{stem}.augmented-{draw}.png") };
+        let names: Vec<String> = (0..count).map(one).collect();
+        // In small letters, since some file systems take `A.png` for `a.png`.
+        if names.iter().all(|name| !taken.contains(&name.to_lowercase())) {
+            taken.extend(names.iter().map(|name| name.to_lowercase()));
+            return names;
+        }
+        number += 1;
+    }
 }
 
 fn write(out: &Path, rows: &[(String, Vec<Pixels>)]) -> std::io::Result<usize> {
     std::fs::create_dir_all(out)?;
-    let mut files = 0;
+    let mut taken = BTreeSet::from([CONTACT_SHEET.to_owned()]);
     for (name, row) in rows {
-        let name = file_name(name);
-        for (draw, pixels) in row.iter().enumerate() {
-            let file = if draw == 0 { format!("{name}.png") } else { format!("{name}.augmented-{draw}.png") };
+        for (file, pixels) in file_names(name, row.len(), &mut taken).iter().zip(row) {
             store::write_whole(&out.join(file), &preview::encode_png(pixels))?;
-            files += 1;
         }
     }
     let names: Vec<String> = rows.iter().map(|(name, _)| name.clone()).collect();
     let sheet: Vec<Vec<Pixels>> = rows.iter().map(|(_, row)| row.clone()).collect();
-    store::write_whole(&out.join("contact_sheet.png"), &preview::encode_png(&preview::contact_sheet(&sheet, &names)))?;
-    Ok(files + 1)
+    store::write_whole(&out.join(CONTACT_SHEET), &preview::encode_png(&preview::contact_sheet(&sheet, &names)))?;
+    Ok(taken.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_image_is_written_over_another() {
+        let mut taken = BTreeSet::from([CONTACT_SHEET.to_owned()]);
+        let mut all = Vec::new();
+        for name in ["a/b.png", "a_b.jpg", "A_B.png", "contact_sheet.jpg", "..", "...png", "x.png", "x.augmented-1.png"] {
+            all.extend(file_names(name, 3, &mut taken));
+        }
+        assert_eq!(all.first().map(String::as_str), Some("a_b.png"));
+        assert_eq!(taken.len(), 1 + all.len(), "{all:?}");
+        assert!(all.iter().all(|name| !name.starts_with('.') && !name.contains(['/', '\\'])), "{all:?}");
+    }
 }

@@ -48,7 +48,7 @@ mod with_engine {
     use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
     use super::super::progress::{Progress, duration};
-    use super::super::{Loaded, print, summary, talk};
+    use super::super::{Loaded, print, talk};
     use super::{Arguments, Outcomes};
     use crate::check::{Device, RunBlock};
     use crate::exec::{self, Choice, Context, Event, Finished, RunError, Timing};
@@ -117,7 +117,7 @@ mod with_engine {
             Ok(plan) => plan,
             Err(problems) => {
                 arguments.study.tell(&loaded.map, &problems);
-                talk(&summary(&problems));
+                arguments.study.tell_count(&problems);
                 return Outcomes::Errors;
             }
         };
@@ -158,7 +158,7 @@ mod with_engine {
             }
             Err(RunError::Problems(problems)) => {
                 arguments.study.tell(&loaded.map, &problems);
-                talk(&summary(&problems));
+                arguments.study.tell_count(&problems);
                 Outcomes::Errors
             }
             Err(RunError::Failed { what, help }) => failed(&what, help.as_deref().unwrap_or("")),

@@ -162,7 +162,16 @@ pub fn find_weights(checked: &Checked, folders: &[PathBuf]) -> Result<Option<Fou
 /// Interruption, a problem in the data or the weights, or a failure of the world; see [`RunError`].
 pub fn run(plan: &Plan, context: &Context<'_>, on_event: &mut (dyn FnMut(Event) + Send)) -> Result<Finished, RunError> {
     let talk: Talk<'_> = Mutex::new(on_event);
-    let runner = steps::Runner { plan, context, talk: &talk };
+    let runner = steps::Runner { plan, context, talk: &talk, damaged: AtomicBool::new(false) };
+    match attempt(&runner) {
+        // Finished folds are in the store by now, so a second attempt costs the images and the fold it was at.
+        Err(_) if runner.forget_damaged_images()? => attempt(&runner),
+        result => result,
+    }
+}
+
+fn attempt(runner: &steps::Runner<'_>) -> Result<Finished, RunError> {
+    let (plan, context) = (runner.plan, runner.context);
     let prepared = runner.prepare()?;
     let features = runner.features(&prepared)?;
     let mut folds: Vec<FoldRecord> = Vec::new();

@@ -2,7 +2,7 @@
 //!
 //! Each looks for its key first; what it makes is committed before it is used.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +46,8 @@ pub(super) struct Runner<'a> {
     pub(super) plan: &'a Plan,
     pub(super) context: &'a Context<'a>,
     pub(super) talk: &'a Talk<'a>,
+    /// Did a prepared image fail its checksum?
+    pub(super) damaged: AtomicBool,
 }
 
 fn disk(what: &str, error: &std::io::Error) -> RunError {
@@ -93,6 +95,20 @@ impl Runner<'_> {
         say(self.talk, Event::Note(format!("{} is damaged in the store ({why}); it is made again", work.title())));
         self.context.store.remove(key).map_err(|error| disk("a damaged step cannot be removed", &error))?;
         Ok(None)
+    }
+
+    /// After a prepared image failed its checksum: clears the set away, so that it is made again.
+    pub(super) fn forget_damaged_images(&self) -> Result<bool, RunError> {
+        let damaged = self.damaged.swap(false, Ordering::Relaxed);
+        if damaged {
+            let title = Work::Prepare.title();
+            say(self.talk, Event::Note(format!("{title} is damaged in the store; it is made again")));
+            self.context
+                .store
+                .remove(self.key(Work::Prepare)?)
+                .map_err(|error| disk("a damaged step cannot be removed", &error))?;
+        }
+        Ok(damaged)
     }
 
     fn draft(&self, work: Work) -> Result<Draft, RunError> {
@@ -331,6 +347,10 @@ impl Runner<'_> {
     }
 
     fn train_error(&self, error: TrainError) -> RunError {
+        if let TrainError::Image { error, .. } = &error {
+            let damaged = error.kind() == std::io::ErrorKind::InvalidData;
+            self.damaged.fetch_or(damaged, Ordering::Relaxed);
+        }
         match error {
             TrainError::Interrupted => RunError::Interrupted,
             TrainError::Weights(error) => {

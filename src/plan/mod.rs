@@ -14,7 +14,7 @@ use crate::check::Checked;
 use crate::data::{Dataset, Origin, audit};
 use crate::diag::Problems;
 use crate::graph::{self, Dag, Inputs, Key, Node, NodeId};
-use crate::host::Host;
+use crate::host::{Host, Stat};
 use crate::record::SplitTable;
 use crate::split::{self, Folds};
 use crate::store::{Digests, Lookup, Store};
@@ -166,18 +166,20 @@ fn image_keys(
     };
     let done = AtomicUsize::new(0);
     let total = dataset.images.len();
-    let read: Vec<Result<(Key, bool), String>> = (0..total)
+    let read: Vec<Result<(Key, Option<Stat>), String>> = (0..total)
         .into_par_iter()
         .map(|index| {
             let remembered = digests
                 .as_ref()
                 .filter(|_| !options.verify)
                 .and_then(|digests| digests.remembered(&path_of(index), host));
-            let key = match remembered {
-                Some(key) => Ok((key, false)),
-                None => crate::data::read_image(dataset, host, index)
-                    .map(|bytes| (Key::of(&bytes), true))
-                    .map_err(|error| error.to_string()),
+            let key = if let Some(key) = remembered {
+                Ok((key, None))
+            } else {
+                let stat = host.stat(&path_of(index)).ok();
+                crate::data::read_image(dataset, host, index)
+                    .map(|bytes| (Key::of(&bytes), stat))
+                    .map_err(|error| error.to_string())
             };
             if let Some(progress) = options.progress {
                 progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
@@ -189,9 +191,9 @@ fn image_keys(
     let mut failed = Vec::new();
     for (index, result) in read.into_iter().enumerate() {
         match result {
-            Ok((key, fresh)) => {
-                if let Some(digests) = digests.as_mut().filter(|_| fresh) {
-                    digests.remember(&path_of(index), &key, host);
+            Ok((key, stat)) => {
+                if let (Some(digests), Some(stat)) = (digests.as_mut(), stat) {
+                    digests.remember(&path_of(index), &key, stat);
                 }
                 keys.push(key);
             }

@@ -1,6 +1,6 @@
 //! Digests of files, remembered by path, size and stamp.
 //!
-//! Only an accelerator: a file whose size or stamp changed is read again. `fresh` ignores what is remembered.
+//! Only an accelerator: a file whose size or stamp changed is read again.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::graph::Key;
-use crate::host::Host;
+use crate::host::{Host, Stat};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Entry {
@@ -38,18 +38,18 @@ impl Digests {
     /// The digest of a file, if it is remembered and neither size nor stamp changed.
     #[must_use]
     pub fn remembered(&self, path: &Path, host: &dyn Host) -> Option<Key> {
-        let entry = self.entries.get(path.to_str()?)?;
+        let entry = self.entries.get(&name(path)?)?;
         let stat = host.stat(path).ok()?;
         (entry.size == stat.size && entry.stamp == stat.stamp && stat.stamp != 0)
             .then(|| Key::parse(&entry.blake3))
             .flatten()
     }
 
-    /// Remembers the digest of a file that was just read.
-    pub fn remember(&mut self, path: &Path, key: &Key, host: &dyn Host) {
-        if let (Some(name), Ok(stat)) = (path.to_str(), host.stat(path)) {
+    /// Remembers the digest of a file. `stat` was asked *before* it was read: what changes meanwhile is read again.
+    pub fn remember(&mut self, path: &Path, key: &Key, stat: Stat) {
+        if let Some(name) = name(path) {
             let entry = Entry { size: stat.size, stamp: stat.stamp, blake3: key.as_str().into() };
-            self.entries.insert(name.into(), entry);
+            self.entries.insert(name, entry);
             self.changed = true;
         }
     }
@@ -64,4 +64,9 @@ impl Digests {
         }
         Ok(())
     }
+}
+
+/// A store may serve several working folders, so relative paths are made absolute.
+fn name(path: &Path) -> Option<String> {
+    std::path::absolute(path).ok()?.to_str().map(str::to_owned)
 }

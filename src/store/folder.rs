@@ -48,14 +48,8 @@ impl RunFolder {
     /// # Errors
     /// What the system says.
     pub fn publish(&self, files: &[(String, Vec<u8>)], manifest: &str) -> io::Result<()> {
-        match fs::remove_file(self.root.join(MANIFEST)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        match fs::remove_dir_all(self.root.join("models")) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        super::gone(fs::remove_file(self.root.join(MANIFEST)))?;
+        self.remove_models()?;
         for (name, bytes) in files {
             let path = self.root.join(name);
             if let Some(folder) = path.parent() {
@@ -64,5 +58,22 @@ impl RunFolder {
             super::write_whole(&path, bytes)?;
         }
         super::write_whole(&self.root.join(MANIFEST), manifest.as_bytes())
+    }
+
+    /// Removes the models of an earlier run, which may have had more folds, and nothing that is not ours.
+    fn remove_models(&self) -> io::Result<()> {
+        let entries = match fs::read_dir(self.root.join("models")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name();
+            let fold = name.to_str().and_then(|name| name.strip_prefix("fold-")?.strip_suffix(".safetensors"));
+            if fold.is_some_and(|fold| fold.parse::<u32>().is_ok()) {
+                super::gone(fs::remove_file(entry.path()))?;
+            }
+        }
+        Ok(())
     }
 }

@@ -1,8 +1,9 @@
 //! Every byte we keep between runs: finished nodes by content key, digests of files, and locks.
 //!
 //! A node's result is a folder `nodes/<key>/` with its files and a `manifest.json` that names each file's size
-//! and BLAKE3. It is written beside, every file and the folder are synced, and one rename makes it real, so a
-//! node is there whole or not at all. What fails its digest is treated as absent, never as data.
+//! and BLAKE3. It is written beside (`drafts/<name>/`, with `drafts/<name>.lock` held by the process that writes
+//! it), every file and the folder are synced, and one rename makes it real, so a node is there whole or not at
+//! all. What fails its digest is treated as absent, never as data.
 
 mod digests;
 mod folder;
@@ -13,6 +14,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
 
 pub use digests::Digests;
 pub use folder::{Lock, RunFolder};
@@ -21,6 +23,9 @@ use crate::graph::Key;
 
 const MANIFEST: &str = "manifest.json";
 const MANIFEST_VERSION: u32 = 1;
+const LOCK: &str = "lock";
+/// How often a rename is tried while others make and remove the same node.
+const RENAMES: u32 = 8;
 
 /// The folder with everything that is kept between runs.
 #[derive(Debug, Clone)]
@@ -55,7 +60,8 @@ pub struct Draft {
     target: PathBuf,
     key: Key,
     files: BTreeMap<String, FileEntry>,
-    _lock: File,
+    /// Locked from before the folder is made until after it is gone; dropped last, with its file.
+    _lock: NamedTempFile,
 }
 
 /// What the store holds for a key.
@@ -95,13 +101,15 @@ impl Store {
     fn clear_drafts(&self) -> io::Result<()> {
         for entry in fs::read_dir(self.root.join("drafts"))? {
             let path = entry?.path();
-            // A draft's lock is held by the process that writes it and freed by the kernel when that dies.
-            let abandoned = match File::open(path.join(".lock")) {
-                Ok(lock) => lock.try_lock().is_ok(),
-                Err(_) => false,
-            };
-            if abandoned {
-                fs::remove_dir_all(&path)?;
+            if path.extension().is_some_and(|extension| extension == LOCK) {
+                // The lock is freed by the kernel when the process that writes the draft dies.
+                let lock = File::open(&path);
+                if lock.as_ref().is_ok_and(|lock| lock.try_lock().is_ok()) {
+                    gone(fs::remove_dir_all(path.with_extension("")))?;
+                    gone(fs::remove_file(&path))?;
+                }
+            } else if !path.with_extension(LOCK).exists() {
+                gone(fs::remove_dir_all(&path))?;
             }
         }
         Ok(())
@@ -114,29 +122,7 @@ impl Store {
     /// What is there for a key.
     #[must_use]
     pub fn look_up(&self, key: &Key) -> Lookup {
-        let folder = self.node_folder(key);
-        let text = match fs::read(folder.join(MANIFEST)) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !folder.exists() => return Lookup::Absent,
-            Err(error) => return Lookup::Damaged(format!("its manifest cannot be read: {error}")),
-        };
-        let manifest: Manifest = match serde_json::from_slice(&text) {
-            Ok(manifest) => manifest,
-            Err(error) => return Lookup::Damaged(format!("its manifest is not whole: {error}")),
-        };
-        if manifest.version != MANIFEST_VERSION || manifest.key != key.as_str() {
-            return Lookup::Damaged("its manifest belongs to something else".into());
-        }
-        for (name, entry) in &manifest.files {
-            match fs::metadata(folder.join(name)) {
-                Ok(meta) if meta.len() == entry.size => {}
-                Ok(meta) => {
-                    return Lookup::Damaged(format!("`{name}` has {} bytes instead of {}", meta.len(), entry.size));
-                }
-                Err(error) => return Lookup::Damaged(format!("`{name}` cannot be read: {error}")),
-            }
-        }
-        Lookup::Present(Stored { folder })
+        look_into(self.node_folder(key), key)
     }
 
     /// Removes a node, whole or damaged.
@@ -144,10 +130,7 @@ impl Store {
     /// # Errors
     /// What the system says.
     pub fn remove(&self, key: &Key) -> io::Result<()> {
-        match fs::remove_dir_all(self.node_folder(key)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        gone(fs::remove_dir_all(self.node_folder(key)))
     }
 
     /// Starts a node.
@@ -155,16 +138,47 @@ impl Store {
     /// # Errors
     /// What the system says when the draft's folder cannot be made.
     pub fn draft(&self, key: &Key) -> io::Result<Draft> {
-        let folder = self.root.join("drafts").join(format!("{}-{}", key.short(), std::process::id()));
-        match fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+        let prefix = format!("{}-", key.short());
+        let suffix = format!(".{LOCK}");
+        loop {
+            let place = self.root.join("drafts");
+            let lock = tempfile::Builder::new().prefix(&prefix).suffix(&suffix).tempfile_in(place)?;
+            lock.as_file().lock()?;
+            // Whoever clears up may have come between the making and the locking, and taken it for abandoned.
+            if lock.path().exists() {
+                let folder = lock.path().with_extension("");
+                fs::create_dir(&folder)?;
+                let target = self.node_folder(key);
+                return Ok(Draft { folder, target, key: key.clone(), files: BTreeMap::new(), _lock: lock });
+            }
         }
-        fs::create_dir_all(&folder)?;
-        let lock = File::create(folder.join(".lock"))?;
-        lock.lock()?;
-        Ok(Draft { folder, target: self.node_folder(key), key: key.clone(), files: BTreeMap::new(), _lock: lock })
     }
+}
+
+/// What a node's folder holds.
+fn look_into(folder: PathBuf, key: &Key) -> Lookup {
+    let text = match fs::read(folder.join(MANIFEST)) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !folder.exists() => return Lookup::Absent,
+        Err(error) => return Lookup::Damaged(format!("its manifest cannot be read: {error}")),
+    };
+    let manifest: Manifest = match serde_json::from_slice(&text) {
+        Ok(manifest) => manifest,
+        Err(error) => return Lookup::Damaged(format!("its manifest is not whole: {error}")),
+    };
+    if manifest.version != MANIFEST_VERSION || manifest.key != key.as_str() {
+        return Lookup::Damaged("its manifest belongs to something else".into());
+    }
+    for (name, entry) in &manifest.files {
+        match fs::metadata(folder.join(name)) {
+            Ok(meta) if meta.len() == entry.size => {}
+            Ok(meta) => {
+                return Lookup::Damaged(format!("`{name}` has {} bytes instead of {}", meta.len(), entry.size));
+            }
+            Err(error) => return Lookup::Damaged(format!("`{name}` cannot be read: {error}")),
+        }
+    }
+    Lookup::Present(Stored { folder })
 }
 
 impl Stored {
@@ -231,13 +245,18 @@ impl Draft {
         let mut file = File::create(self.folder.join(MANIFEST))?;
         file.write_all(serde_json::to_string_pretty(&manifest)?.as_bytes())?;
         file.sync_all()?;
-        fs::remove_file(self.folder.join(".lock"))?;
         sync_folder(&self.folder)?;
-        match fs::remove_dir_all(&self.target) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+        let mut tries = 0;
+        while let Err(error) = fs::rename(&self.folder, &self.target) {
+            match look_into(self.target.clone(), &self.key) {
+                // Somebody else was quicker; equal keys are equal content.
+                Lookup::Present(stored) => return Ok(stored),
+                Lookup::Damaged(_) if tries < RENAMES => gone(fs::remove_dir_all(&self.target))?,
+                Lookup::Absent if tries < RENAMES && self.folder.exists() => {}
+                Lookup::Damaged(_) | Lookup::Absent => return Err(error),
+            }
+            tries += 1;
         }
-        fs::rename(&self.folder, &self.target)?;
         if let Some(parent) = self.target.parent() {
             sync_folder(parent)?;
         }
@@ -249,6 +268,14 @@ impl Drop for Draft {
     fn drop(&mut self) {
         // After a commit the folder is gone from here, and there is nothing to remove.
         let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// What is gone already need not be removed.
+fn gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
