@@ -280,7 +280,11 @@ pub fn build(study: &Study, inputs: &Inputs, folds: &Folds, trained: &[u32]) -> 
                 study.images.normalize,
                 study.images.augment
             ]),
-            format!("{} images, {} looked at", roles.train.len(), roles.validation.len()),
+            if roles.validation.is_empty() {
+                format!("{} images", roles.train.len())
+            } else {
+                format!("{} images, {} for validation", roles.train.len(), roles.validation.len())
+            },
             &before,
         );
         let scored: Vec<usize> = roles.evaluation.iter().chain(&roles.holdout).copied().collect();

@@ -15,7 +15,13 @@ const PLAIN_EVERY: Duration = Duration::from_secs(15);
 
 enum Form {
     Quiet,
-    Plain { started: Instant, last: Instant, total: u64, unit: &'static str },
+    /// When and how far it was when last told of.
+    Plain {
+        told: Instant,
+        at: u64,
+        total: u64,
+        unit: &'static str,
+    },
     Bars(MultiProgress, BTreeMap<Work, ProgressBar>),
 }
 
@@ -39,7 +45,7 @@ impl Progress {
         } else if std::io::stderr().is_terminal() {
             Form::Bars(MultiProgress::new(), BTreeMap::new())
         } else {
-            Form::Plain { started: now, last: now, total: 0, unit: "" }
+            Form::Plain { told: now, at: 0, total: 0, unit: "" }
         };
         Self { form, begun: BTreeMap::new(), seconds: Vec::new(), reused: 0, done: 0 }
     }
@@ -73,8 +79,8 @@ impl Progress {
     fn start(&mut self, work: Work, total: u64, unit: &'static str) {
         match &mut self.form {
             Form::Quiet => {}
-            Form::Plain { started, last, total: all, unit: what } => {
-                (*started, *last, *all, *what) = (Instant::now(), Instant::now(), total, unit);
+            Form::Plain { told, at, total: all, unit: what } => {
+                (*told, *at, *all, *what) = (Instant::now(), 0, total, unit);
                 talk(&format!("{:<20} {total} {unit}", work.title()));
             }
             Form::Bars(all, bars) => {
@@ -95,12 +101,12 @@ impl Progress {
     fn advance(&mut self, work: Work, done: u64, message: &str) {
         match &mut self.form {
             Form::Quiet => {}
-            Form::Plain { started, last, total, unit } => {
-                if last.elapsed() >= PLAIN_EVERY && done > 0 {
-                    *last = Instant::now();
-                    let gone = started.elapsed().as_secs_f64();
+            Form::Plain { told, at, total, unit } => {
+                if told.elapsed() >= PLAIN_EVERY && done > *at {
+                    // By the latest pace: an epoch that trains the backbone is much slower than a frozen one.
                     #[expect(clippy::cast_precision_loss, reason = "a guess for people")]
-                    let left = gone * (total.saturating_sub(done) as f64) / done as f64;
+                    let left = told.elapsed().as_secs_f64() * total.saturating_sub(done) as f64 / (done - *at) as f64;
+                    (*told, *at) = (Instant::now(), done);
                     let left = duration(left);
                     talk(&format!("{:<20} {done}/{total} {unit}, {left} left  {message}", work.title()));
                 }

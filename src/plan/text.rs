@@ -47,11 +47,11 @@ impl Plan {
                 if node.work.is_stored() && fan_out > 1 { format!("  (shared by {fan_out})") } else { String::new() };
             let _ = writeln!(
                 text,
-                "  {action:<6} {:<20} {}  {}{shared}  {}",
+                "  {action:<6} {:<20} {}  {}{shared}{}",
                 node.work.title(),
                 node.key.short(),
                 node.detail,
-                why(step.action == Action::Recompute, &step.why)
+                if step.action == Action::Recompute { String::new() } else { format!("  - {}", step.why) }
             );
         }
         let count = |wanted: &Action| self.steps.iter().filter(|step| step.action == *wanted).count();
@@ -60,8 +60,4 @@ impl Plan {
         text.push_str(&split::text_table(&self.split, &dataset.classes));
         text
     }
-}
-
-fn why(trivial: bool, why: &str) -> String {
-    if trivial { String::new() } else { format!("- {why}") }
 }

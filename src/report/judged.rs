@@ -31,7 +31,7 @@ fn level(record: &RunRecord, unit: Unit) -> Markup {
     html! {
         h3 { "By " (name) }
         @if unit == Unit::Patient {
-            p.note { "A patient's answer is the mean probability over their images of one label." }
+            p.note { "A patient's answer is the mean probability over their images of one label; a patient with several labels answers once for each." }
         }
         (wide(&format!("Figures of each class by {name}"), &per_class(record, figures, unit)))
         (confusion(record, figures, unit))

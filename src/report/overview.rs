@@ -55,6 +55,18 @@ fn headline(record: &RunRecord) -> Markup {
     }
 }
 
+/// How many were judged. A patient with images of several classes is judged once for each.
+fn over(record: &RunRecord, unit: Unit, judged: u32) -> String {
+    let trained = record.folds.iter().filter_map(|fold| record.split.folds.get(fold.fold as usize));
+    let patients: u32 = trained.map(|portion| portion.patients).sum();
+    match unit {
+        Unit::Patient if judged > patients && !record.folds.is_empty() => {
+            format!("{}, once for each of their classes ({})", counted(patients, "patient"), count(judged))
+        }
+        Unit::Patient | Unit::Image => counted(judged, unit_name(unit)),
+    }
+}
+
 fn score(record: &RunRecord, unit: Unit, lead: bool) -> Markup {
     let primary = record.study.evaluate.primary;
     let figures = pooled(&record.evaluation, unit);
@@ -63,7 +75,7 @@ fn score(record: &RunRecord, unit: Unit, lead: bool) -> Markup {
             p.what { (metric_name(primary)) " by " (unit_name(unit)) }
             p.value { (figure(metric(figures, primary))) }
             p.detail {
-                "over " (counted(figures.count, unit_name(unit)))
+                "over " (over(record, unit, figures.count))
                 @if !by_fold(&record.evaluation, unit).is_empty() {
                     br;
                     (spread_words(spread(by_fold(&record.evaluation, unit), primary)))
