@@ -137,7 +137,8 @@ mod tests {
     fn no_image_is_written_over_another() {
         let mut taken = BTreeSet::from([CONTACT_SHEET.to_owned()]);
         let mut all = Vec::new();
-        for name in ["a/b.png", "a_b.jpg", "A_B.png", "contact_sheet.jpg", "..", "...png", "x.png", "x.augmented-1.png"] {
+        for name in ["a/b.png", "a_b.jpg", "A_B.png", "contact_sheet.jpg", "..", "...png", "x.png", "x.augmented-1.png"]
+        {
             all.extend(file_names(name, 3, &mut taken));
         }
         assert_eq!(all.first().map(String::as_str), Some("a_b.png"));

@@ -17,8 +17,9 @@ use crate::data::Origin;
 use crate::diag::Problems;
 use crate::graph::Work;
 use crate::host::Host;
-use crate::nn::weights::{self, Found, WeightsError};
-use crate::plan::Plan;
+use crate::nn::Network;
+use crate::nn::weights::{self, Found, Head, WeightsError};
+use crate::plan::{Action, Plan};
 use crate::record::{Environment, Evaluation, FoldRecord, Prediction, RECORD_VERSION, RunRecord};
 use crate::stats;
 use crate::store::Store;
@@ -135,25 +136,41 @@ pub fn find_weights(checked: &Checked, folders: &[PathBuf]) -> Result<Option<Fou
     if model.weights == Weights::None {
         return Ok(None);
     }
-    weights::lookup(model, &checked.base, folders).map_err(|error| {
-        let mut problems = Problems::new();
-        let place = checked.places.nearest("model.weights").or_else(|| checked.places.nearest("model.backbone"));
-        match &error {
-            WeightsError::NotFound { .. } | WeightsError::Unreadable { .. } => {
-                problems.weights_not_found(place, &error.to_string(), error.help());
-            }
-            WeightsError::Pickle => problems.pickled_weights(place, error.help()),
-            WeightsError::NotSafetensors { .. }
-            | WeightsError::OtherModel { .. }
-            | WeightsError::Mismatch { .. }
-            | WeightsError::DataType { .. }
-            | WeightsError::NotFinite { .. }
-            | WeightsError::Unwritable { .. } => {
-                problems.weights_do_not_fit(place, &error.to_string(), error.help());
-            }
+    weights::lookup(model, &checked.base, folders).map_err(|error| weights_problem(checked, &error))
+}
+
+/// What is wrong with first weights, at the place that asks for them.
+fn weights_problem(checked: &Checked, error: &WeightsError) -> Problems {
+    let mut problems = Problems::new();
+    let place = checked.places.nearest("model.backbone.weights");
+    match error {
+        WeightsError::NotFound { .. } | WeightsError::Unreadable { .. } => {
+            problems.weights_not_found(place, &error.to_string(), error.help());
         }
-        problems
-    })
+        WeightsError::Pickle => problems.pickled_weights(place, error.help()),
+        WeightsError::NotSafetensors { .. }
+        | WeightsError::OtherModel { .. }
+        | WeightsError::Mismatch { .. }
+        | WeightsError::DataType { .. }
+        | WeightsError::NotFinite { .. }
+        | WeightsError::Unwritable { .. } => {
+            problems.weights_do_not_fit(place, &error.to_string(), error.help());
+        }
+    }
+    problems
+}
+
+/// Do the first weights fit the network? Asked before the first image is decoded, unless nothing is to be done.
+fn check_weights(plan: &Plan, context: &Context<'_>) -> Result<(), RunError> {
+    let Some(found) = context.weights else { return Ok(()) };
+    if plan.steps.iter().all(|step| step.action != Action::Run) {
+        return Ok(());
+    }
+    let network = Network::new(plan.study.model.backbone, plan.dataset.classes.len(), 0, &choose(Choice::Cpu)?.1);
+    match weights::load(network, &found.bytes, Head::Replace) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(RunError::Problems(weights_problem(context.checked, &error))),
+    }
 }
 
 /// Runs a plan to its end.
@@ -161,6 +178,7 @@ pub fn find_weights(checked: &Checked, folders: &[PathBuf]) -> Result<Option<Fou
 /// # Errors
 /// Interruption, a problem in the data or the weights, or a failure of the world; see [`RunError`].
 pub fn run(plan: &Plan, context: &Context<'_>, on_event: &mut (dyn FnMut(Event) + Send)) -> Result<Finished, RunError> {
+    check_weights(plan, context)?;
     let talk: Talk<'_> = Mutex::new(on_event);
     let runner = steps::Runner { plan, context, talk: &talk, damaged: AtomicBool::new(false) };
     match attempt(&runner) {

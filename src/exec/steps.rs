@@ -353,12 +353,7 @@ impl Runner<'_> {
         }
         match error {
             TrainError::Interrupted => RunError::Interrupted,
-            TrainError::Weights(error) => {
-                let mut problems = Problems::new();
-                let place = self.context.checked.places.nearest("model.weights");
-                problems.weights_do_not_fit(place, &error.to_string(), error.help());
-                RunError::Problems(problems)
-            }
+            TrainError::Weights(error) => RunError::Problems(super::weights_problem(self.context.checked, &error)),
             other @ (TrainError::Diverged { .. }
             | TrainError::Image { .. }
             | TrainError::TooFewImages { .. }

@@ -1,17 +1,25 @@
 //! Tests of the whole: one module for each part.
 
 mod check;
+mod cli;
 mod corpus;
 mod data;
+mod examples;
+mod graph;
 mod images;
 mod layers;
+#[cfg(feature = "run")]
 mod loss;
 mod mutants;
 #[cfg(feature = "run")]
 mod parity;
 mod report;
+#[cfg(feature = "run")]
+mod run;
 mod split;
 mod stats;
+mod store;
+#[cfg(feature = "run")]
 mod train;
 #[cfg(feature = "run")]
 mod weights;

@@ -1,0 +1,300 @@
+//! The graph of work: which key changes with what, and which does not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use pipe::check::{Overrides, check_source};
+use pipe::data::Dataset;
+use pipe::graph::{self, Inputs, Key, NodeId, Work};
+use pipe::host::MemHost;
+use pipe::plan::{Action, Options, Plan, plan};
+
+type Keys = BTreeMap<Work, Key>;
+
+const BASE: &str = "pipe \"2026\"
+
+study base {
+  data { table = phantoms(images = 48, patients = 24, seed = 1) }
+  split { cv = stratified_group_kfold(2) }
+  images { prepare = [grayscale(), resize(32), normalize(train)] }
+  model { backbone = resnet18() }
+  train {
+    optimizer = adam(lr = 1e-3)
+    epochs = 2
+  }
+}
+";
+
+fn planned_at(host: &MemHost, text: &str, base: &str) -> Plan {
+    let outcome = check_source(host, "t.pipe", text, Path::new(base), &Overrides::default());
+    let told: Vec<String> =
+        outcome.problems.sorted().iter().map(|d| format!("{} {}", d.code.id(), d.message)).collect();
+    let (Some(checked), Some(dataset)) = (outcome.checked, outcome.dataset) else { panic!("{told:?}\n{text}") };
+    plan(&checked, dataset, host, None, &Options::default()).unwrap()
+}
+
+fn planned(text: &str) -> Plan {
+    planned_at(&MemHost::new(), text, "")
+}
+
+fn keys(plan: &Plan) -> Keys {
+    plan.dag.nodes().map(|(_, node)| (node.work, node.key.clone())).collect()
+}
+
+/// The work whose key is not what it was.
+fn changed(before: &Keys, after: &Keys) -> BTreeSet<Work> {
+    let all: BTreeSet<Work> = before.keys().chain(after.keys()).copied().collect();
+    all.into_iter().filter(|work| before.get(work) != after.get(work)).collect()
+}
+
+const TRAIN: [Work; 2] = [Work::Train(0), Work::Train(1)];
+const AFTER_TRAINING: [Work; 5] = [Work::Predict(0), Work::Predict(1), Work::OutOfFold, Work::Evaluate, Work::Report];
+
+fn set(parts: &[&[Work]]) -> BTreeSet<Work> {
+    parts.iter().flat_map(|part| part.iter().copied()).collect()
+}
+
+/// What a replacement in [`BASE`] changes.
+fn effect(from: &str, to: &str) -> BTreeSet<Work> {
+    assert!(BASE.contains(from), "{from}");
+    changed(&keys(&planned(BASE)), &keys(&planned(&BASE.replace(from, to))))
+}
+
+#[test]
+fn every_key_is_that_of_its_content() {
+    let trained = set(&[&TRAIN, &AFTER_TRAINING]);
+    let prepared = set(&[&[Work::Prepare], &TRAIN, &AFTER_TRAINING]);
+    let dealt = set(&[&[Work::Split], &TRAIN, &AFTER_TRAINING]);
+    let selected = set(&[&[Work::SelectRows, Work::Split], &TRAIN, &AFTER_TRAINING]);
+    let drawn =
+        set(&[&[Work::ReadTable, Work::SelectRows, Work::Split], &prepared.iter().copied().collect::<Vec<_>>()]);
+    let cases: [(&str, &str, &BTreeSet<Work>); 15] = [
+        ("lr = 1e-3", "lr = 2e-3", &trained),
+        ("epochs = 2", "epochs = 3", &trained),
+        ("epochs = 2", "epochs = 2\n    loss = focal()", &trained),
+        ("epochs = 2", "epochs = 2\n    batch = 8", &trained),
+        ("normalize(train)", "normalize(half)", &trained),
+        ("normalize(train)]", "normalize(train)]\n    augment = [flip(horizontal, p = 0.5)]", &trained),
+        ("resnet18()", "resnet34()", &trained),
+        ("resnet18()", "resnet18()\n    head = linear(dropout = 0.5)", &trained),
+        ("resize(32)", "resize(40)", &prepared),
+        ("resize(32)", "resize(32, filter = nearest)", &prepared),
+        ("grayscale(), resize(32)", "grayscale(), resize(32), clahe(clip = 2.0, tiles = 4)", &prepared),
+        ("kfold(2)", "kfold(2)\n    holdout = 20%", &dealt),
+        ("kfold(2)", "kfold(2)\n    validation = 20%", &dealt),
+        ("data {", "seed = 7\n  data {", &selected),
+        ("seed = 1", "seed = 2", &drawn),
+    ];
+    for (from, to, expected) in cases {
+        assert_eq!(effect(from, to), *expected, "{from} -> {to}");
+    }
+}
+
+#[test]
+fn what_only_the_report_shows_trains_nothing_again() {
+    assert_eq!(effect("study base", "study other"), set(&[&[Work::Report]]));
+    assert_eq!(effect("data {", "question = \"Which?\"\n  data {"), set(&[&[Work::Report]]));
+    let judged = effect("model {", "evaluate { primary = balanced_accuracy }\n  model {");
+    assert_eq!(judged, set(&[&[Work::Evaluate, Work::Report]]));
+}
+
+#[test]
+fn words_layout_defaults_and_places_change_nothing() {
+    let before = keys(&planned(BASE));
+    let commented = BASE.replace('\n', "   # a remark\n\n");
+    let settings = BASE.replace("epochs = 2", "epochs = rounds").replace("study", "param rounds : int = 2\n\nstudy");
+    let defaults = BASE.replace("resnet18()", "resnet18(weights = none)").replace("data {", "seed = 42\n  data {");
+    let run = format!("{BASE}\nrun here {{ device = cpu\n  threads = 1 }}\n");
+    for text in [commented, settings, defaults, run] {
+        assert_eq!(changed(&before, &keys(&planned(&text))), BTreeSet::new(), "{text}");
+    }
+}
+
+#[test]
+fn the_order_of_classes_decodes_nothing_again() {
+    let with = |classes: &str| {
+        let text = BASE.replace("seed = 1) }", &format!("seed = 1)\n    classes = [{classes}] }}"));
+        keys(&planned(&text))
+    };
+    let sorted = with(r#""cardiomegaly", "effusion", "nodule", "normal""#);
+    let turned = with(r#""normal", "nodule", "effusion", "cardiomegaly""#);
+    assert_eq!(changed(&sorted, &turned), set(&[&[Work::SelectRows, Work::Split], &TRAIN, &AFTER_TRAINING]));
+    // Naming the classes that are there anyway trains nothing again either.
+    let unnamed = changed(&sorted, &keys(&planned(BASE)));
+    assert!(unnamed.is_disjoint(&set(&[&[Work::Prepare], &TRAIN])), "{unnamed:?}");
+}
+
+#[test]
+fn one_fold_alone_is_the_same_fold() {
+    let all = keys(&planned(BASE));
+    let one = keys(&planned(&BASE.replace("kfold(2)", "kfold(2)\n    run = [1]")));
+    assert_eq!(
+        changed(&all, &one),
+        set(&[&[Work::Train(0), Work::Predict(0), Work::OutOfFold, Work::Evaluate, Work::Report]])
+    );
+}
+
+const TABLE: &str = "pipe \"2026\"
+study table {
+  data {
+    table = csv(\"t.csv\")
+    image = file(`image`, under = \"pixels\")
+    label = `label`
+    group = `patient`
+  }
+  split { cv = folds_from(`fold`) }
+  images { prepare = [resize(32), normalize(half)] }
+  model { backbone = resnet18() }
+}
+";
+
+/// Twelve patients with an image each, in two given folds; the files hold their own names.
+fn table(header: &str, row: impl Fn(usize, &str, usize) -> String) -> String {
+    let mut text = format!("{header}\n");
+    for patient in 0..12 {
+        text += &format!("{}\n", row(patient, ["a", "b"][patient / 2 % 2], patient % 2));
+    }
+    text
+}
+
+fn files(base: &str, table: &str) -> MemHost {
+    let join = |name: &str| Path::new(base).join(name);
+    (0..12).fold(MemHost::new().with(join("t.csv"), table), |host, patient| {
+        host.with(join(&format!("pixels/{patient}.png")), format!("pixels of {patient}"))
+    })
+}
+
+fn plain(patient: usize, label: &str, fold: usize) -> String {
+    format!("{patient}.png,{label},p{patient},{fold}")
+}
+
+const HEADER: &str = "image,label,patient,fold";
+
+#[test]
+fn of_a_table_only_what_is_used_counts() {
+    let plain = table(HEADER, plain);
+    let before = keys(&planned_at(&files("", &plain), TABLE, ""));
+    let moved = keys(&planned_at(&files("far/away", &plain), TABLE, "far/away"));
+    assert_eq!(changed(&before, &moved), BTreeSet::new());
+
+    // Another column is another table, but the same images, folds and trainings.
+    let wider = table("image,label,patient,fold,age", |p, l, f| format!("{},{p}", self::plain(p, l, f)));
+    let widened = changed(&before, &keys(&planned_at(&files("", &wider), TABLE, "")));
+    assert_eq!(
+        widened,
+        set(&[&[Work::ReadTable, Work::SelectRows, Work::Split, Work::OutOfFold, Work::Evaluate, Work::Report]])
+    );
+
+    // Patient 0 is scored in fold 0 and learned from in fold 1: a mended label trains only the latter again.
+    let mended = table(HEADER, |p, l, f| self::plain(p, if p == 0 { "b" } else { l }, f));
+    let retrained = changed(&before, &keys(&planned_at(&files("", &mended), TABLE, "")));
+    assert!(retrained.contains(&Work::Train(1)) && !retrained.contains(&Work::Train(0)), "{retrained:?}");
+    assert!(!retrained.contains(&Work::Prepare), "{retrained:?}");
+
+    let other_pixels = files("", &plain).with("pixels/3.png", "other pixels");
+    let redone = changed(&before, &keys(&planned_at(&other_pixels, TABLE, "")));
+    assert_eq!(redone, set(&[&[Work::Prepare], &TRAIN, &AFTER_TRAINING]));
+}
+
+#[test]
+fn the_bytes_of_first_weights_count_not_their_name() {
+    let plan = planned(&BASE.replace("normalize(train)", "normalize(imagenet)"));
+    let with = |weights: pipe::study::Weights, sha256: Option<&str>| -> Keys {
+        let mut study = plan.study.clone();
+        study.model.weights = weights;
+        let inputs = Inputs { weights: sha256.map(str::to_owned), ..inputs(&plan.dataset) };
+        let dag = graph::build(&study, &inputs, &plan.folds, &plan.trained);
+        dag.nodes().map(|(_, node)| (node.work, node.key.clone())).collect()
+    };
+    use pipe::study::Weights::{File, Imagenet, None as Nothing};
+    let imagenet = with(Imagenet, Some("12ab"));
+    assert_eq!(changed(&imagenet, &with(File("x.safetensors".into()), Some("12ab"))), BTreeSet::new());
+    let trained = set(&[&TRAIN, &AFTER_TRAINING]);
+    assert_eq!(changed(&imagenet, &with(Imagenet, Some("12ac"))), trained);
+    assert_eq!(changed(&imagenet, &with(Nothing, None)), trained);
+}
+
+fn inputs(dataset: &Dataset) -> Inputs {
+    Inputs {
+        table: None,
+        images: dataset.images.iter().map(|image| Key::of(image.name.as_bytes())).collect(),
+        labels: dataset.images.iter().map(|image| image.label).collect(),
+        classes: dataset.classes.clone(),
+        weights: None,
+    }
+}
+
+#[test]
+fn equal_work_is_one_node() {
+    let plan = planned(BASE);
+    let once = graph::build(&plan.study, &inputs(&plan.dataset), &plan.folds, &[0]);
+    let twice = graph::build(&plan.study, &inputs(&plan.dataset), &plan.folds, &[0, 0]);
+    assert_eq!(twice.find(Work::Train(0)).map(|node| node.uses), Some(2));
+    assert_eq!(once.find(Work::Train(0)).map(|node| node.uses), Some(1));
+    assert_eq!(twice.nodes().count(), once.nodes().count());
+    let keys: BTreeSet<&Key> = twice.nodes().map(|(_, node)| &node.key).collect();
+    assert_eq!(keys.len(), twice.nodes().count());
+    // Folds share their images.
+    let (prepare, _) = plan.dag.nodes().find(|(_, node)| node.work == Work::Prepare).unwrap();
+    assert_eq!(plan.dag.fan_out(prepare), 4);
+}
+
+#[test]
+fn nodes_stand_after_what_they_need() {
+    let plan = planned(&BASE.replace("kfold(2)", "kfold(4)\n    holdout = 20%"));
+    let ids: Vec<NodeId> = plan.dag.nodes().map(|(id, _)| id).collect();
+    assert!(ids.is_sorted());
+    assert_eq!(ids.len(), 4 + 2 * 4 + 3);
+    let work: BTreeMap<NodeId, Work> = plan.dag.nodes().map(|(id, node)| (id, node.work)).collect();
+    for id in &ids {
+        let needs = plan.dag.inputs(*id);
+        assert!(needs.iter().all(|input| input < id), "{id:?} needs {needs:?}");
+        assert_eq!(needs.is_empty(), work[id] == Work::ReadTable, "{:?}", work[id]);
+        if let Work::Predict(fold) = work[id] {
+            let needs: Vec<Work> = needs.iter().map(|input| work[input]).collect();
+            assert_eq!(needs, [Work::Prepare, Work::Train(fold)]);
+        }
+    }
+    let again = planned(&BASE.replace("kfold(2)", "kfold(4)\n    holdout = 20%"));
+    assert_eq!(plan.dag.to_text(), again.dag.to_text());
+}
+
+#[test]
+fn without_a_store_everything_that_is_kept_is_to_be_done() {
+    let plan = planned(BASE);
+    for step in plan.steps.iter().zip(plan.dag.nodes()).map(|(step, (_, node))| (step, node.work)) {
+        let expected = if step.1.is_stored() { Action::Run } else { Action::Recompute };
+        assert_eq!(step.0.action, expected, "{:?}", step.1);
+    }
+    assert_eq!(plan.action(Work::Train(1)), Some(&Action::Run));
+    assert_eq!(plan.action(Work::Train(2)), None);
+}
+
+#[test]
+fn all_three_drawings_show_every_node_and_every_edge() {
+    let plan = planned(BASE);
+    let nodes = plan.dag.nodes().count();
+    let edges: usize = plan.dag.nodes().map(|(id, _)| plan.dag.inputs(id).len()).sum();
+    let (text, dot, mermaid) = (plan.dag.to_text(), plan.dag.to_dot(), plan.dag.to_mermaid());
+    assert_eq!(text.lines().count(), nodes);
+    assert_eq!(dot.lines().filter(|line| line.contains("[label = ")).count(), nodes);
+    assert_eq!(dot.matches(" -> ").count(), edges);
+    assert_eq!(mermaid.matches("[\"").count(), nodes);
+    assert_eq!(mermaid.matches(" --> ").count(), edges);
+    for (_, node) in plan.dag.nodes() {
+        for drawing in [&text, &dot, &mermaid] {
+            assert!(drawing.contains(&node.work.title()), "{}\n{drawing}", node.work.title());
+        }
+        assert!(text.contains(node.key.short()) && dot.contains(node.key.short()));
+    }
+}
+
+#[test]
+fn keys_are_read_back_and_nothing_else_is() {
+    let key = Key::of(b"x");
+    assert_eq!(Key::parse(key.as_str()), Some(key.clone()));
+    assert!(key.as_str().starts_with(key.short()) && key.short().len() == 8);
+    for wrong in ["", "12ab", &"g".repeat(64), &"a".repeat(65), "../../../../etc"] {
+        assert_eq!(Key::parse(wrong), None, "{wrong}");
+    }
+}
