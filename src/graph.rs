@@ -207,13 +207,13 @@ pub fn build(study: &Study, inputs: &Inputs, folds: &Folds, trained: &[u32]) -> 
         Source::Folder { .. } => json!("folder"),
         Source::Phantoms { images, patients, seed } => json!({ "phantoms": [images, patients, seed] }),
     };
-    let table = dag.add(Work::ReadTable, json!([source, inputs.table]), "table".into(), &[]);
+    let table = dag.add(Work::ReadTable, &json!([source, inputs.table]), "table".into(), &[]);
 
     let data = &study.data;
     let image_column = data.image.as_ref().map(|image| &image.column);
     let rows = dag.add(
         Work::SelectRows,
-        json!([
+        &json!([
             image_column,
             data.label,
             data.labels,
@@ -231,20 +231,20 @@ pub fn build(study: &Study, inputs: &Inputs, folds: &Folds, trained: &[u32]) -> 
     let split_spec = &study.split;
     let split = dag.add(
         Work::Split,
-        json!([split_spec.holdout, split_spec.cv, split_spec.validation, study.seed]),
+        &json!([split_spec.holdout, split_spec.cv, split_spec.validation, study.seed]),
         format!("{} folds", folds.count),
         &[(rows, Edge::Value)],
     );
     let prepare = dag.add(
         Work::Prepare,
-        json!([study.images.prepare, inputs.images]),
+        &json!([study.images.prepare, inputs.images]),
         format!("{} images to {} px", inputs.images.len(), study.images.side()),
         &[(rows, Edge::Order)],
     );
     let features = shares_features(study).then(|| {
         dag.add(
             Work::Features,
-            json!([study.model.backbone, inputs.weights, study.images.normalize]),
+            &json!([study.model.backbone, inputs.weights, study.images.normalize]),
             "once for all folds".into(),
             &[(prepare, Edge::Value)],
         )
@@ -268,7 +268,7 @@ pub fn build(study: &Study, inputs: &Inputs, folds: &Folds, trained: &[u32]) -> 
         before.extend(features.map(|node| (node, Edge::Value)));
         let train = dag.add(
             Work::Train(fold),
-            json!([
+            &json!([
                 fold,
                 study.seed,
                 inputs.classes,
@@ -290,17 +290,17 @@ pub fn build(study: &Study, inputs: &Inputs, folds: &Folds, trained: &[u32]) -> 
         let scored: Vec<usize> = roles.evaluation.iter().chain(&roles.holdout).copied().collect();
         predictions.push(dag.add(
             Work::Predict(fold),
-            json!([scored]),
+            &json!([scored]),
             format!("{} images", scored.len()),
             &[(train, Edge::Value), (prepare, Edge::Value)],
         ));
     }
     let scored: Vec<_> = predictions.iter().map(|node| (*node, Edge::Value)).chain([(rows, Edge::Value)]).collect();
-    let table = dag.add(Work::OutOfFold, json!(null), "predictions.csv".into(), &scored);
-    let figures = dag.add(Work::Evaluate, json!(study.evaluate), "figures".into(), &[(table, Edge::Value)]);
+    let table = dag.add(Work::OutOfFold, &json!(null), "predictions.csv".into(), &scored);
+    let figures = dag.add(Work::Evaluate, &json!(study.evaluate), "figures".into(), &[(table, Edge::Value)]);
     dag.add(
         Work::Report,
-        json!([study.name, study.question]),
+        &json!([study.name, study.question]),
         "report.html".into(),
         &[(figures, Edge::Value), (split, Edge::Value)],
     );
@@ -312,7 +312,7 @@ impl Dag {
     fn add(
         &mut self,
         work: Work,
-        parameters: serde_json::Value,
+        parameters: &serde_json::Value,
         detail: String,
         inputs: &[(NodeIndex<u32>, Edge)],
     ) -> NodeIndex<u32> {

@@ -187,7 +187,7 @@ pub struct Figures {
     pub accuracy: f64,
     /// Mean recall over the classes that occur.
     pub balanced_accuracy: f64,
-    /// Mean F1 over all classes, pooled counts (scikit-learn's `macro`, zero_division = 0).
+    /// Mean F1 over all classes, pooled counts (scikit-learn's `macro`, `zero_division = 0`).
     pub macro_f1: f64,
     /// Mean one-against-rest AUROC over the classes for which it is defined; `None` if there is none.
     pub auroc: Option<f64>,

@@ -424,7 +424,7 @@ pub enum Augment {
         /// Probability.
         p: f64,
     },
-    /// Albumentations' ShiftScaleRotate with one draw of each.
+    /// Albumentations' `ShiftScaleRotate` with one draw of each.
     ShiftScaleRotate {
         /// Largest shift as a share of the side.
         shift: f64,
@@ -592,7 +592,7 @@ pub enum LossKind {
 pub enum ClassWeights {
     /// All one.
     None,
-    /// n / (classes * n_c) over the fold's training images (scikit-learn's "balanced").
+    /// `n / (classes * n_c)` over the fold's training images (scikit-learn's "balanced").
     Balanced,
     /// As written, in the order of `classes`.
     Given(IndexMap<String, f64>),

@@ -104,7 +104,7 @@ enum Errors {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Colour {
-    /// When stderr is a terminal and NO_COLOR is not set
+    /// When stderr is a terminal and `NO_COLOR` is not set
     Auto,
     /// Always
     Always,
@@ -119,6 +119,7 @@ enum Outcomes {
     Errors,
     Usage,
     Failed,
+    #[cfg(feature = "run")]
     Interrupted,
 }
 
@@ -129,6 +130,7 @@ impl From<Outcomes> for ExitCode {
             Outcomes::Errors => 1,
             Outcomes::Usage => 2,
             Outcomes::Failed => 3,
+            #[cfg(feature = "run")]
             Outcomes::Interrupted => 130,
         })
     }
@@ -231,9 +233,13 @@ impl StudyArguments {
             return Err(Outcomes::Errors);
         }
         match (outcome.checked, outcome.dataset) {
-            (Some(checked), Some(dataset)) => {
-                Ok(Loaded { map: outcome.map, checked, dataset, warnings: outcome.problems })
-            }
+            (Some(checked), Some(dataset)) => Ok(Loaded {
+                map: outcome.map,
+                checked,
+                dataset,
+                #[cfg(feature = "run")]
+                warnings: outcome.problems,
+            }),
             _ => Err(Outcomes::Errors),
         }
     }
@@ -244,6 +250,7 @@ struct Loaded {
     map: SourceMap,
     checked: Checked,
     dataset: Dataset,
+    #[cfg(feature = "run")]
     warnings: Problems,
 }
 

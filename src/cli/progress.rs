@@ -65,10 +65,10 @@ impl Progress {
                 self.done += 1;
                 let seconds = self.begun.get(&work).map_or(0.0, |begun| begun.elapsed().as_secs_f64());
                 self.seconds.push((work, seconds));
-                if let Form::Bars(_, bars) = &mut self.form {
-                    if let Some(bar) = bars.remove(&work) {
-                        bar.finish_and_clear();
-                    }
+                if let Form::Bars(_, bars) = &mut self.form
+                    && let Some(bar) = bars.remove(&work)
+                {
+                    bar.finish_and_clear();
                 }
                 self.line(&format!("{:<20} {message}, {}", work.title(), duration(seconds)));
             }

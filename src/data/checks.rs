@@ -183,7 +183,7 @@ fn dominating_patients(
 /// How often a batch of one size holds no image of a class.
 ///
 /// `images` and `of_class` may be expectations: the share is the hypergeometric one for drawing without replacement,
-/// the product of (images - of_class - i) / (images - i) over the batch.
+/// the product of `(images - of_class - i) / (images - i)` over the batch.
 fn batches_without(images: f64, of_class: f64, batch: u32) -> f64 {
     let mut share = 1.0;
     for drawn in 0..batch {

@@ -132,19 +132,18 @@ pub fn read(bytes: &[u8], header: &Header, wanted: &[usize]) -> Result<Table, Un
         }
         let extra = record.iter().skip(width).any(|cell| !cell.trim_ascii().is_empty());
         if record.len() < least || extra {
-            match &mut ragged {
-                Some(Unreadable::Cells { rows, .. }) => *rows += 1,
-                Some(_) | None => {
-                    let end = usize::try_from(reader.position().byte()).unwrap_or(usize::MAX);
-                    let raw = body.get(here.at..end).unwrap_or_default().trim_ascii_end();
-                    ragged = Some(Unreadable::Cells {
-                        line: here.line,
-                        cells: record.len(),
-                        columns: width,
-                        rows: 1,
-                        spans_lines: raw.contains(&b'\n'),
-                    });
-                }
+            if let Some(Unreadable::Cells { rows, .. }) = &mut ragged {
+                *rows += 1;
+            } else {
+                let end = usize::try_from(reader.position().byte()).unwrap_or(usize::MAX);
+                let raw = body.get(here.at..end).unwrap_or_default().trim_ascii_end();
+                ragged = Some(Unreadable::Cells {
+                    line: here.line,
+                    cells: record.len(),
+                    columns: width,
+                    rows: 1,
+                    spans_lines: raw.contains(&b'\n'),
+                });
             }
             continue;
         }

@@ -84,15 +84,13 @@ pub(super) fn assign(data: &Data, table: &Table, rows: &[u32], places: &Places, 
         .collect();
     let several = several_labels(data, table, column, &cells, &counts, places, found);
 
-    let classes: IndexSet<&str> = match &data.classes {
-        Some(given) => given.iter().map(String::as_str).collect(),
-        None => {
-            let occurring = chosen.iter().zip(&counts.kept).filter(|(_, rows)| **rows > 0);
-            let mut classes: Vec<&str> =
-                occurring.filter_map(|(label, _)| names.get_index((*label)?).copied()).collect();
-            classes.sort_unstable();
-            classes.into_iter().collect()
-        }
+    let classes: IndexSet<&str> = if let Some(given) = &data.classes {
+        given.iter().map(String::as_str).collect()
+    } else {
+        let occurring = chosen.iter().zip(&counts.kept).filter(|(_, rows)| **rows > 0);
+        let mut classes: Vec<&str> = occurring.filter_map(|(label, _)| names.get_index((*label)?).copied()).collect();
+        classes.sort_unstable();
+        classes.into_iter().collect()
     };
     let fates: Vec<Fate> = cells
         .iter()

@@ -99,6 +99,7 @@ fn read_csv(
 }
 
 /// What the system says, without the machine's own paths.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the system has many kinds of errors")]
 pub(super) fn why(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::NotFound => "there is no such file",

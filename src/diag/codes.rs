@@ -8,6 +8,7 @@ macro_rules! codes {
     ($($code:ident $title:literal,)*) => {
         /// A diagnostic's code; `E` stops a run, `W` does not.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[allow(clippy::doc_markdown, reason = "the titles are for terminals")]
         pub enum Code { $(#[doc = $title] $code,)* }
 
         impl Code {

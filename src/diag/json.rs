@@ -77,6 +77,8 @@ pub fn lines(map: &SourceMap, problems: &Problems) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
     use super::lines;
     use crate::diag::{Code, Diagnostic, Problems};
     use crate::source::{SourceMap, Span};

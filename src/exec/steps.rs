@@ -50,6 +50,7 @@ pub(super) struct Runner<'a> {
     pub(super) damaged: AtomicBool,
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the system has many kinds of errors")]
 fn disk(what: &str, error: &std::io::Error) -> RunError {
     let help = match error.kind() {
         std::io::ErrorKind::StorageFull => "make room and run again: what is finished is kept",
@@ -177,11 +178,11 @@ impl Runner<'_> {
 
     fn unreadable(&self, failures: &[(usize, String)]) -> RunError {
         let mut problems = Problems::new();
-        if let Some((index, why)) = failures.first() {
-            if let Some(image) = self.plan.dataset.images.get(*index) {
-                let place = self.context.checked.places.nearest("data.image");
-                problems.unreadable_image(place, &image.name, image.row, why, failures.len());
-            }
+        if let Some((index, why)) = failures.first()
+            && let Some(image) = self.plan.dataset.images.get(*index)
+        {
+            let place = self.context.checked.places.nearest("data.image");
+            problems.unreadable_image(place, &image.name, image.row, why, failures.len());
         }
         RunError::Problems(problems)
     }

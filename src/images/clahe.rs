@@ -128,9 +128,8 @@ fn clip_histogram(histogram: &mut [u32; 256], area: usize, clip: f64) {
     for count in histogram.iter_mut() {
         *count += each;
     }
-    if rest > 0 {
-        let step = (256 / rest).max(1);
-        for count in histogram.iter_mut().step_by(step) {
+    if let Some(step) = 256usize.checked_div(rest) {
+        for count in histogram.iter_mut().step_by(step.max(1)) {
             if rest == 0 {
                 break;
             }

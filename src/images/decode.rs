@@ -136,6 +136,7 @@ fn read(decoder: impl ImageDecoder, header: Header) -> Result<Pixels, ImageError
         return Err(ImageError::Damaged("its sizes contradict each other".to_owned()));
     }
     // (channels in the file, channels kept, bytes a sample)
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the crate may come to know more")]
     let (samples, channels, wide) = match decoder.color_type() {
         ColorType::L8 => (1, 1, false),
         ColorType::La8 => (2, 1, false),
@@ -168,7 +169,7 @@ fn read(decoder: impl ImageDecoder, header: Header) -> Result<Pixels, ImageError
 /// Keeps the first `channels` of `samples` a pixel, and of 16-bit samples (native order) the upper byte, in place.
 fn keep_upper_bytes(data: &mut Vec<u8>, samples: usize, channels: usize, wide: bool) {
     let sample_bytes = if wide { 2 } else { 1 };
-    let upper = if wide && cfg!(target_endian = "little") { 1 } else { 0 };
+    let upper = usize::from(wide && cfg!(target_endian = "little"));
     let pixel_bytes = samples * sample_bytes;
     let pixels = data.len() / pixel_bytes;
     // What is written lies at or before what is read.

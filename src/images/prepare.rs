@@ -104,7 +104,9 @@ fn nearest(pixels: &Pixels, part: (f64, f64, f64, f64), columns: u32, rows: u32)
     let mut data = Vec::with_capacity(across.len() * down.len() * channels);
     for row in down {
         let line = &pixels.data[row * pixels.stride()..][..pixels.stride()];
-        across.iter().for_each(|&column| data.extend_from_slice(&line[column * channels..][..channels]));
+        for &column in &across {
+            data.extend_from_slice(&line[column * channels..][..channels]);
+        }
     }
     Pixels { width: columns, height: rows, channels: pixels.channels, data }
 }

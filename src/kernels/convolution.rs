@@ -175,6 +175,8 @@ pub fn convolution(input: Tensor<4>, weight: Tensor<4>, geometry: Geometry) -> T
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, clippy::type_complexity, reason = "tests")]
+
     use burn::tensor::Device;
     use burn::tensor::module::conv2d;
 

@@ -4,6 +4,7 @@
 //! the backward pass is registered here. Sums run in a fixed order, so bits do not depend on the number of threads.
 
 mod convolution;
+#[allow(clippy::inline_always, reason = "the loops inside are compiled once for each set of instructions")]
 mod cpu;
 
 pub use convolution::{Geometry, convolution};

@@ -202,16 +202,11 @@ fn image_keys(
     }
     // Remembering is an accelerator: a read-only store must not stop a plan.
     let _ = digests.as_mut().map(Digests::save);
-    if let Some((index, error)) = failed.first() {
-        if let Some(image) = dataset.images.get(*index) {
-            problems.unreadable_image(
-                checked.places.nearest("data.image"),
-                &image.name,
-                image.row,
-                error,
-                failed.len(),
-            );
-        }
+    if let Some((index, error)) = failed.first()
+        && let Some(image) = dataset.images.get(*index)
+    {
+        let place = checked.places.nearest("data.image");
+        problems.unreadable_image(place, &image.name, image.row, error, failed.len());
     }
     keys
 }

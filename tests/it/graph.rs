@@ -198,6 +198,8 @@ fn of_a_table_only_what_is_used_counts() {
 
 #[test]
 fn the_bytes_of_first_weights_count_not_their_name() {
+    use pipe::study::Weights::{File, Imagenet, None as Nothing};
+
     let plan = planned(&BASE.replace("normalize(train)", "normalize(imagenet)"));
     let with = |weights: pipe::study::Weights, sha256: Option<&str>| -> Keys {
         let mut study = plan.study.clone();
@@ -206,7 +208,6 @@ fn the_bytes_of_first_weights_count_not_their_name() {
         let dag = graph::build(&study, &inputs, &plan.folds, &plan.trained);
         dag.nodes().map(|(_, node)| (node.work, node.key.clone())).collect()
     };
-    use pipe::study::Weights::{File, Imagenet, None as Nothing};
     let imagenet = with(Imagenet, Some("12ab"));
     assert_eq!(changed(&imagenet, &with(File("x.safetensors".into()), Some("12ab"))), BTreeSet::new());
     let trained = set(&[&TRAIN, &AFTER_TRAINING]);

@@ -223,6 +223,7 @@ fn in_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "what a maker of images gives")]
 fn small_film(index: usize) -> Result<Pixels, String> {
     let film = phantom::draw(20, 7, 3, u32::try_from(index).unwrap());
     Ok(prepare(&[Prepare::Resize { side: 32, filter: Filter::Lanczos, fit: Fit::Stretch }], film))

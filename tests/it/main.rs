@@ -1,5 +1,13 @@
 //! Tests of the whole: one module for each part.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    clippy::case_sensitive_file_extension_comparisons,
+    reason = "tests"
+)]
+
 mod check;
 mod cli;
 mod corpus;

@@ -185,7 +185,9 @@ fn check(path: &Path) -> bool {
     let mut digest = Sha256::new();
     for (name, _, values) in &tensors {
         digest.update(name);
-        values.iter().for_each(|value| digest.update(value.to_le_bytes()));
+        for value in values {
+            digest.update(value.to_le_bytes());
+        }
     }
     assert_eq!(format!("{:x}", digest.finalize()), fixture.notes["sha256_of_generated_weights"], "{model}");
     let (network, report) = weights::load(network, &zoo::file(&tensors), weights::Head::Keep).unwrap();

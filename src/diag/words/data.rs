@@ -1,5 +1,7 @@
 //! Sentences about tables, labels and image files.
 
+use std::fmt::Write as _;
+
 use crate::diag::{Code, Diagnostic, Problems, suggest};
 use crate::source::Span;
 
@@ -74,7 +76,7 @@ pub(super) fn listed(lead: &str, items: &[String], most: usize) -> String {
         width += 1 + length;
     }
     if items.len() > most {
-        out.push_str(&format!(" ... ({} more)", count(items.len() - most)));
+        let _ = write!(out, " ... ({} more)", count(items.len() - most));
     }
     out
 }
@@ -485,9 +487,6 @@ mod tests {
         let list = listed("columns:", &items, 4);
         assert!(list.ends_with("... (8 more)"), "{list}");
         assert!(list.lines().all(|line| line.chars().count() < 80), "{list}");
-        assert_eq!(
-            listed("columns:", &items[..2].to_vec(), 4),
-            "columns: `a rather long column 0`, `a rather long column 1`"
-        );
+        assert_eq!(listed("columns:", &items[..2], 4), "columns: `a rather long column 0`, `a rather long column 1`");
     }
 }

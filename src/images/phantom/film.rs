@@ -386,12 +386,10 @@ fn speckle(grain: &mut Stream) -> f32 {
 }
 
 fn collimate(pixels: &mut Pixels, [left, top, right, bottom]: [u32; 4]) {
-    let mut place = 0u32;
-    for grey in &mut pixels.data {
+    for (place, grey) in (0u32..).zip(&mut pixels.data) {
         let (x, y) = (place % SIDE, place / SIDE);
         if x < left || y < top || x >= SIDE - right || y >= SIDE - bottom {
             *grey = 0;
         }
-        place += 1;
     }
 }

@@ -124,6 +124,8 @@ fn read(path: &Path) -> Result<Found, WeightsError> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     #[test]
