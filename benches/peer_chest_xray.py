@@ -83,7 +83,7 @@ for fold in args.folds_to_run or sorted(set(fold_of)):
     for epoch in range(args.epochs):
         start = time.time()
         frozen = epoch < args.frozen
-        net.train(not frozen)
+        net.eval()  # batch norms keep the statistics of the first weights, also when everything learns
         for parameter in net.parameters(): parameter.requires_grad_(not frozen)
         for parameter in net.classifier.parameters(): parameter.requires_grad_(True)
         order = torch.randperm(len(train)).numpy()

@@ -516,6 +516,9 @@ pub enum Weights {
 }
 
 /// `freeze`: what keeps its first weights. Frozen batch norms keep their statistics too.
+///
+/// With first weights, they keep them also after the backbone of [`Freeze::BackboneFor`] has begun to learn: a jump to
+/// the statistics of small batches would undo what the head has learned (docs/decisions.md has the figures).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Freeze {

@@ -249,7 +249,7 @@ pub const FREEZES: Family = Family {
         },
         Operation {
             name: "backbone",
-            about: "The backbone learns only after so many epochs.",
+            about: "The backbone learns only after so many epochs; the statistics of its first weights stay.",
             parameters: &[required("for", Takes::Epochs { from: 1.0, whole: true }, "epochs the backbone waits")],
             later: &[],
             source: "",

@@ -2,10 +2,12 @@
 //!
 //! Dense kernels become one matrix product over *columns*, the patches under the kernel laid out as
 //! `[inputs * kernel, positions]` (im2col): a tile of rows at a time where images are large, the whole batch at once
-//! where they are small and the weight is what costs. Depthwise kernels are sums of shifted rows. How work is cut
+//! where they are small and the weight is what costs. Depthwise kernels are sums of shifted rows, compiled for each
+//! instruction set and chosen at run time (hence the forced inlining). How work is cut
 //! depends on sizes only, never on the number of threads, and partial sums are added in order.
 
 use gemm::Parallelism;
+use pulp::Arch;
 use rayon::prelude::*;
 
 /// Sizes of a convolution.
@@ -76,11 +78,13 @@ impl Sizes {
     }
 
     /// Where a row of the output under a row of the kernel reads; `None` in the padding.
+    #[inline(always)]
     fn row(&self, out_row: usize, kernel_row: usize) -> Option<usize> {
         (out_row * self.stride + kernel_row).checked_sub(self.top).filter(|row| *row < self.height)
     }
 
     /// Outputs `start..end` of a row that a column of the kernel reaches inside the image, and what `start` reads.
+    #[inline(always)]
     fn columns(&self, kernel_column: usize) -> (usize, usize, usize) {
         let start = self.left.saturating_sub(kernel_column).div_ceil(self.stride);
         let end = match (self.width + self.left).checked_sub(kernel_column + 1) {
@@ -259,7 +263,9 @@ pub(super) fn forward(sizes: &Sizes, input: &[f32], weight: &[f32]) -> Vec<f32> 
         output.par_chunks_mut(positions).zip(input.par_chunks(sizes.plane())).enumerate().for_each(
             |(plane, (output, input))| {
                 let kernel = plane % sizes.inputs * sizes.kernel();
-                depthwise_forward(sizes, input, &weight[kernel..kernel + sizes.kernel()], output);
+                Arch::new().dispatch(|| {
+                    depthwise_forward(sizes, input, &weight[kernel..kernel + sizes.kernel()], output);
+                });
             },
         );
         return output;
@@ -310,7 +316,9 @@ pub(super) fn by_input(sizes: &Sizes, weight: &[f32], output: &[f32]) -> Vec<f32
         input.par_chunks_mut(sizes.plane()).zip(output.par_chunks(positions)).enumerate().for_each(
             |(plane, (input, output))| {
                 let kernel = plane % sizes.inputs * sizes.kernel();
-                depthwise_by_input(sizes, output, &weight[kernel..kernel + sizes.kernel()], input);
+                Arch::new().dispatch(|| {
+                    depthwise_by_input(sizes, output, &weight[kernel..kernel + sizes.kernel()], input);
+                });
             },
         );
         return input;
@@ -358,7 +366,7 @@ pub(super) fn by_weight(sizes: &Sizes, input: &[f32], output: &[f32]) -> Vec<f32
     if sizes.depthwise {
         let mut weight = vec![0.0; sizes.outputs * sizes.kernel()];
         weight.par_chunks_mut(sizes.kernel().max(1)).enumerate().for_each(|(channel, weight)| {
-            depthwise_by_weight(sizes, input, output, channel, weight);
+            Arch::new().dispatch(|| depthwise_by_weight(sizes, input, output, channel, weight));
         });
         return weight;
     }
@@ -410,6 +418,7 @@ pub(super) fn by_weight(sizes: &Sizes, input: &[f32], output: &[f32]) -> Vec<f32
     sum
 }
 
+#[inline(always)]
 fn depthwise_forward(sizes: &Sizes, input: &[f32], kernel: &[f32], output: &mut [f32]) {
     for (out_row, target) in output.chunks_mut(sizes.out_width).enumerate() {
         for (kernel_row, kernel) in kernel.chunks(sizes.kernel_width).enumerate() {
@@ -434,6 +443,7 @@ fn depthwise_forward(sizes: &Sizes, input: &[f32], kernel: &[f32], output: &mut 
     }
 }
 
+#[inline(always)]
 fn depthwise_by_input(sizes: &Sizes, output: &[f32], kernel: &[f32], input: &mut [f32]) {
     for (out_row, source) in output.chunks(sizes.out_width).enumerate() {
         for (kernel_row, kernel) in kernel.chunks(sizes.kernel_width).enumerate() {
@@ -458,6 +468,7 @@ fn depthwise_by_input(sizes: &Sizes, output: &[f32], kernel: &[f32], input: &mut
     }
 }
 
+#[inline(always)]
 fn depthwise_by_weight(sizes: &Sizes, input: &[f32], output: &[f32], channel: usize, weight: &mut [f32]) {
     for image in 0..sizes.images {
         let input = &input[image * sizes.image() + channel * sizes.plane()..][..sizes.plane()];
@@ -494,6 +505,7 @@ struct Lanes {
 }
 
 impl Lanes {
+    #[inline(always)]
     fn add(&mut self, a: &[f32], b: &[f32]) {
         let b = &b[..a.len()];
         let (a, a_rest) = a.as_chunks::<16>();

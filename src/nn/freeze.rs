@@ -15,19 +15,21 @@ pub enum Frozen {
     Backbone,
     /// The first share (0..1) of the backbone's parameter tensors in order of the forward pass, rounded down.
     First(f64),
+    /// Every batch norm's statistics, of the first weights; all parameters learn.
+    Statistics,
 }
 
 /// Sets for every parameter whether it learns, and for every batch norm whether it follows the batches: it does
-/// unless its weight or its bias is frozen.
+/// unless its weight or its bias is frozen, or all statistics are.
 pub(super) fn freeze(network: Network, what: Frozen) -> Network {
     let parameters = slots(&network).iter().filter(|slot| slot.kind == Kind::Parameter && !slot.in_head).count();
     let frozen = match what {
-        Frozen::Nothing => 0,
+        Frozen::Nothing | Frozen::Statistics => 0,
         Frozen::Backbone => parameters,
         Frozen::First(share) => share_of(parameters, share),
     };
     let path = Path::of(&network);
-    network.map(&mut Freeze { path, seen: 0, frozen, froze: false })
+    network.map(&mut Freeze { path, seen: 0, frozen, froze: false, statistics: what == Frozen::Statistics })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "hundreds of tensors")]
@@ -44,6 +46,8 @@ struct Freeze {
     frozen: usize,
     /// Did the parameter before this one freeze, or the one before that in the same layer?
     froze: bool,
+    /// Do all batch norms keep their statistics?
+    statistics: bool,
 }
 
 impl ModuleMapper for Freeze {
@@ -67,7 +71,7 @@ impl ModuleMapper for Freeze {
 
     /// A batch norm's flag comes right after its weight, bias and statistics.
     fn map_flag(&mut self, flag: Param<Flag>) -> Param<Flag> {
-        let follows = !self.froze;
+        let follows = !self.froze && !self.statistics;
         flag.with_value(follows)
     }
 }

@@ -238,7 +238,9 @@ impl<'a> Run<'a> {
     fn epoch(&mut self, epoch: u32, on_event: &mut dyn FnMut(Event) -> Flow) -> Result<EpochRecord, TrainError> {
         let study = self.input.study;
         if self.input.study.model.freeze == Freeze::BackboneFor(epoch) {
-            self.network = self.network.clone().freeze(Frozen::Nothing);
+            let from_first_weights = self.input.weights.is_some();
+            self.network =
+                self.network.clone().freeze(if from_first_weights { Frozen::Statistics } else { Frozen::Nothing });
         }
         let order = epoch_order(&study.train.sampler, self.seed, epoch, self.input.train, self.input.labels);
         let chunks = steps(&order, study.train.batch as usize);

@@ -434,6 +434,13 @@ fn frozen_tensors_and_statistics_stay_as_they_are() {
         assert!(moved.iter().any(|name| name == "bn1.running_var"), "thawed batch norms follow the batches again");
         assert!(moved.iter().any(|name| name == "bn2.weight" || name == "layer4.1.bn2.weight"));
 
+        let network = network.freeze(Frozen::Statistics);
+        let before = tensors(&network);
+        let moved = changed(&before, &one_step(network.clone()));
+        assert!(moved.iter().any(|name| name == "bn1.weight"), "its weight learns");
+        assert!(!moved.iter().any(|name| name.contains("running_")), "its statistics stay");
+        let network = network.freeze(Frozen::Nothing);
+
         let order: Vec<_> = slots(&network).into_iter().filter(|slot| !slot.in_head).collect();
         let parameters: Vec<&str> =
             order.iter().filter(|slot| slot.kind == Kind::Parameter).map(|slot| slot.name.as_str()).collect();
