@@ -201,9 +201,9 @@ impl Problems {
         let example = if value.is_empty() { "value".to_owned() } else { short(value) };
         let line = format!("{} = {example}", short(name));
         let help = if line.contains('`') {
-            format!("write  {line}   (`pipe fmt --fix` does it for the whole file)")
+            format!("write  {line}")
         } else {
-            format!("write `{line}`   (`pipe fmt --fix` does it for the whole file)")
+            format!("write `{line}`")
         };
         let style = if colon == ":" { "YAML-style" } else { "of another language" };
         let diagnostic =
