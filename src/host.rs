@@ -65,6 +65,12 @@ pub fn stays_beneath(name: &str) -> bool {
         && Path::new(name).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }
 
+/// Operating system and processor architecture, `linux x86_64`.
+#[must_use]
+pub fn platform() -> String {
+    format!("{} {}", std::env::consts::OS, std::env::consts::ARCH)
+}
+
 /// The machine.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct RealHost;

@@ -227,7 +227,7 @@ fn attempt(runner: &steps::Runner<'_>) -> Result<Finished, RunError> {
         environment: Environment {
             device: context.device.to_string(),
             threads: u32::try_from(rayon::current_num_threads()).unwrap_or(u32::MAX),
-            platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+            platform: crate::host::platform(),
             weights_sha256: context.weights.map(|found| found.sha256.clone()),
         },
         folds,

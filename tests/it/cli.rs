@@ -342,6 +342,9 @@ fn a_path_that_is_set_starts_in_the_working_folder() {
         .says("24 images of 12 patients");
     pipe(&data, &["check", "../studies/table.pipe", "--set", "root=."]).ends(0).says("24 images of 12 patients");
     pipe(folder.path(), &["check", "studies/table.pipe", "--set", "root=../data"]).ends(1).says("E0211");
+    // In a values file, a path starts at that file.
+    fs::write(data.join("values.yaml"), "root: .\n").unwrap();
+    pipe(folder.path(), &["check", "studies/table.pipe", "--params", "data/values.yaml"]).ends(0).says("24 images");
     let absolute = format!("root={}", data.display());
     pipe(
         Path::new("/"),
@@ -368,6 +371,32 @@ fn a_values_file_sets_many_params() {
     fs::write(&mine, "images: 20000\n").unwrap();
     pipe(folder.path(), &["check", &study, "--params", "mine.yaml"]).ends(1).says("E0104");
     pipe(folder.path(), &["check", &study, "--set", "images"]).ends(1).says("E0106");
+}
+
+#[test]
+fn images_are_read_again_when_they_change_or_when_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    table_study(folder.path());
+    pipe::store::Store::open(&folder.path().join(".pipe")).unwrap();
+    let graph = |options: &[&str]| pipe(folder.path(), &[&["graph", "table.pipe"], options].concat()).ends(0).out;
+    let before = graph(&[]);
+    let image = folder.path().join("images/3.png");
+    let time = fs::metadata(&image).unwrap().modified().unwrap();
+    let set_time = |time| fs::File::options().write(true).open(&image).unwrap().set_modified(time).unwrap();
+    set_time(time + std::time::Duration::from_secs(5));
+    assert_eq!(graph(&[]), before, "a file that was only touched is the same file");
+
+    // The last byte belongs to a checksum, which is content as well; size, time and inode stay as they were.
+    let mut bytes = fs::read(&image).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&image, &bytes).unwrap();
+    set_time(time + std::time::Duration::from_secs(5));
+    assert_eq!(graph(&[]), before, "what is trusted without --verify");
+    let verified = graph(&["--verify"]);
+    assert_ne!(verified, before);
+    assert_eq!(graph(&[]), verified, "and remembered");
+    let prepare = |graph: &str| graph.lines().find(|line| line.contains("decode and prepare")).map(str::to_owned);
+    assert_ne!(prepare(&verified), prepare(&before));
 }
 
 #[test]
