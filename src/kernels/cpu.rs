@@ -2,13 +2,13 @@
 //!
 //! Dense kernels become one matrix product over *columns*, the patches under the kernel laid out as
 //! `[inputs * kernel, positions]` (im2col): a tile of rows at a time where images are large, the whole batch at once
-//! where they are small and the weight is what costs. Depthwise kernels are sums of shifted rows, compiled for each
-//! instruction set and chosen at run time (hence the forced inlining). How work is cut
+//! where they are small and the weight is what costs. Depthwise kernels are in [`super::depthwise`]. How work is cut
 //! depends on sizes only, never on the number of threads, and partial sums are added in order.
 
 use gemm::Parallelism;
-use pulp::Arch;
 use rayon::prelude::*;
+
+use super::depthwise;
 
 /// Sizes of a convolution.
 #[derive(Debug, Clone, Copy)]
@@ -78,13 +78,11 @@ impl Sizes {
     }
 
     /// Where a row of the output under a row of the kernel reads; `None` in the padding.
-    #[inline(always)]
     fn row(&self, out_row: usize, kernel_row: usize) -> Option<usize> {
         (out_row * self.stride + kernel_row).checked_sub(self.top).filter(|row| *row < self.height)
     }
 
     /// Outputs `start..end` of a row that a column of the kernel reaches inside the image, and what `start` reads.
-    #[inline(always)]
     fn columns(&self, kernel_column: usize) -> (usize, usize, usize) {
         let start = self.left.saturating_sub(kernel_column).div_ceil(self.stride);
         let end = match (self.width + self.left).checked_sub(kernel_column + 1) {
@@ -260,14 +258,7 @@ pub(super) fn forward(sizes: &Sizes, input: &[f32], weight: &[f32]) -> Vec<f32> 
         return output;
     }
     if sizes.depthwise {
-        output.par_chunks_mut(positions).zip(input.par_chunks(sizes.plane())).enumerate().for_each(
-            |(plane, (output, input))| {
-                let kernel = plane % sizes.inputs * sizes.kernel();
-                Arch::new().dispatch(|| {
-                    depthwise_forward(sizes, input, &weight[kernel..kernel + sizes.kernel()], output);
-                });
-            },
-        );
+        depthwise::forward(sizes, input, weight, &mut output);
         return output;
     }
     let weight = Matrix::new(weight, sizes.outputs, depth, depth);
@@ -313,14 +304,7 @@ pub(super) fn by_input(sizes: &Sizes, weight: &[f32], output: &[f32]) -> Vec<f32
         return input;
     }
     if sizes.depthwise {
-        input.par_chunks_mut(sizes.plane()).zip(output.par_chunks(positions)).enumerate().for_each(
-            |(plane, (input, output))| {
-                let kernel = plane % sizes.inputs * sizes.kernel();
-                Arch::new().dispatch(|| {
-                    depthwise_by_input(sizes, output, &weight[kernel..kernel + sizes.kernel()], input);
-                });
-            },
-        );
+        depthwise::by_input(sizes, weight, output, &mut input);
         return input;
     }
     let weight = Matrix::new(weight, sizes.outputs, depth, depth).transposed();
@@ -365,9 +349,7 @@ pub(super) fn by_weight(sizes: &Sizes, input: &[f32], output: &[f32]) -> Vec<f32
     let (positions, depth) = (sizes.positions(), sizes.depth());
     if sizes.depthwise {
         let mut weight = vec![0.0; sizes.outputs * sizes.kernel()];
-        weight.par_chunks_mut(sizes.kernel().max(1)).enumerate().for_each(|(channel, weight)| {
-            Arch::new().dispatch(|| depthwise_by_weight(sizes, input, output, channel, weight));
-        });
+        depthwise::by_weight(sizes, input, output, &mut weight);
         return weight;
     }
     let size = sizes.outputs * depth;
@@ -416,111 +398,4 @@ pub(super) fn by_weight(sizes: &Sizes, input: &[f32], output: &[f32]) -> Vec<f32
         }
     }
     sum
-}
-
-#[inline(always)]
-fn depthwise_forward(sizes: &Sizes, input: &[f32], kernel: &[f32], output: &mut [f32]) {
-    for (out_row, target) in output.chunks_mut(sizes.out_width).enumerate() {
-        for (kernel_row, kernel) in kernel.chunks(sizes.kernel_width).enumerate() {
-            let Some(row) = sizes.row(out_row, kernel_row) else { continue };
-            for (kernel_column, weight) in kernel.iter().enumerate() {
-                let (start, end, first) = sizes.columns(kernel_column);
-                if start >= end {
-                    continue;
-                }
-                let source = &input[row * sizes.width + first..(row + 1) * sizes.width];
-                if sizes.stride == 1 {
-                    for (value, read) in target[start..end].iter_mut().zip(source) {
-                        *value += weight * read;
-                    }
-                } else {
-                    for (value, read) in target[start..end].iter_mut().zip(source.iter().step_by(sizes.stride)) {
-                        *value += weight * read;
-                    }
-                }
-            }
-        }
-    }
-}
-
-#[inline(always)]
-fn depthwise_by_input(sizes: &Sizes, output: &[f32], kernel: &[f32], input: &mut [f32]) {
-    for (out_row, source) in output.chunks(sizes.out_width).enumerate() {
-        for (kernel_row, kernel) in kernel.chunks(sizes.kernel_width).enumerate() {
-            let Some(row) = sizes.row(out_row, kernel_row) else { continue };
-            for (kernel_column, weight) in kernel.iter().enumerate() {
-                let (start, end, first) = sizes.columns(kernel_column);
-                if start >= end {
-                    continue;
-                }
-                let target = &mut input[row * sizes.width + first..(row + 1) * sizes.width];
-                if sizes.stride == 1 {
-                    for (value, part) in target.iter_mut().zip(&source[start..end]) {
-                        *value += weight * part;
-                    }
-                } else {
-                    for (value, part) in target.iter_mut().step_by(sizes.stride).zip(&source[start..end]) {
-                        *value += weight * part;
-                    }
-                }
-            }
-        }
-    }
-}
-
-#[inline(always)]
-fn depthwise_by_weight(sizes: &Sizes, input: &[f32], output: &[f32], channel: usize, weight: &mut [f32]) {
-    for image in 0..sizes.images {
-        let input = &input[image * sizes.image() + channel * sizes.plane()..][..sizes.plane()];
-        let output = &output[image * sizes.output() + channel * sizes.positions()..][..sizes.positions()];
-        for (kernel_row, weight) in weight.chunks_mut(sizes.kernel_width).enumerate() {
-            for (kernel_column, weight) in weight.iter_mut().enumerate() {
-                let (start, end, first) = sizes.columns(kernel_column);
-                if start >= end {
-                    continue;
-                }
-                let mut sum = Lanes::default();
-                for (out_row, output) in output.chunks(sizes.out_width).enumerate() {
-                    let Some(row) = sizes.row(out_row, kernel_row) else { continue };
-                    let source = &input[row * sizes.width + first..(row + 1) * sizes.width];
-                    if sizes.stride == 1 {
-                        sum.add(&output[start..end], source);
-                    } else {
-                        for (a, b) in output[start..end].iter().zip(source.iter().step_by(sizes.stride)) {
-                            sum.rest += a * b;
-                        }
-                    }
-                }
-                *weight += sum.total();
-            }
-        }
-    }
-}
-
-/// A sum of products in 16 lanes, which the compiler keeps in vector registers.
-#[derive(Default)]
-struct Lanes {
-    lanes: [f32; 16],
-    rest: f32,
-}
-
-impl Lanes {
-    #[inline(always)]
-    fn add(&mut self, a: &[f32], b: &[f32]) {
-        let b = &b[..a.len()];
-        let (a, a_rest) = a.as_chunks::<16>();
-        let (b, b_rest) = b.as_chunks::<16>();
-        for (a, b) in a.iter().zip(b) {
-            for (lane, (a, b)) in self.lanes.iter_mut().zip(a.iter().zip(b)) {
-                *lane += a * b;
-            }
-        }
-        for (a, b) in a_rest.iter().zip(b_rest) {
-            self.rest += a * b;
-        }
-    }
-
-    fn total(&self) -> f32 {
-        self.lanes.iter().sum::<f32>() + self.rest
-    }
 }

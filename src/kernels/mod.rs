@@ -3,8 +3,14 @@
 //! An operation is a burn backend extension: the default body is burn's, a faster one replaces it where it wins, and
 //! the backward pass is registered here. Sums run in a fixed order, so bits do not depend on the number of threads.
 
+#![expect(clippy::inline_always, reason = "what is not inlined is not compiled for the instruction set at hand")]
+
 mod convolution;
 #[allow(clippy::inline_always, reason = "the loops inside are compiled once for each set of instructions")]
 mod cpu;
+mod depthwise;
+mod lanes;
+mod norm;
 
 pub use convolution::{Geometry, convolution};
+pub use norm::{Activation, Normalised, batch_norm, on_processor, scale_shift};

@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor};
 use super::Mode;
 use super::layers::{Convolution, ConvolutionShape, Padding, global_average};
 use super::norm::BatchNorm;
+use crate::kernels::Activation;
 
 /// Features an image has.
 pub(super) const FEATURES: usize = 1280;
@@ -80,9 +81,9 @@ impl EfficientNet {
     /// `[images, 3, height, width]` to `[images, 1280]`.
     #[must_use]
     pub fn features(&self, images: Tensor<4>, mode: Mode) -> Tensor<2> {
-        let stem = relu6(self.bn1.forward(self.conv_stem.forward(images), mode));
+        let stem = self.bn1.forward(self.conv_stem.forward(images), mode, Activation::Relu6);
         let body = self.blocks.iter().flatten().fold(stem, |input, block| block.forward(input, mode));
-        global_average(relu6(self.bn2.forward(self.conv_head.forward(body), mode)))
+        global_average(self.bn2.forward(self.conv_head.forward(body), mode, Activation::Relu6))
     }
 }
 
@@ -141,8 +142,8 @@ struct Separable {
 
 impl Separable {
     fn inner(&self, input: Tensor<4>, mode: Mode) -> Tensor<4> {
-        let filtered = relu6(self.bn1.forward(self.conv_dw.forward(input), mode));
-        self.bn2.forward(self.conv_pw.forward(filtered), mode)
+        let filtered = self.bn1.forward(self.conv_dw.forward(input), mode, Activation::Relu6);
+        self.bn2.forward(self.conv_pw.forward(filtered), mode, Activation::Linear)
     }
 }
 
@@ -159,15 +160,10 @@ struct Inverted {
 
 impl Inverted {
     fn inner(&self, input: Tensor<4>, mode: Mode) -> Tensor<4> {
-        let wide = relu6(self.bn1.forward(self.conv_pw.forward(input), mode));
-        let filtered = relu6(self.bn2.forward(self.conv_dw.forward(wide), mode));
-        self.bn3.forward(self.conv_pwl.forward(filtered), mode)
+        let wide = self.bn1.forward(self.conv_pw.forward(input), mode, Activation::Relu6);
+        let filtered = self.bn2.forward(self.conv_dw.forward(wide), mode, Activation::Relu6);
+        self.bn3.forward(self.conv_pwl.forward(filtered), mode, Activation::Linear)
     }
-}
-
-/// `min(max(x, 0), 6)`
-fn relu6(input: Tensor<4>) -> Tensor<4> {
-    input.clamp(0.0, 6.0)
 }
 
 fn dense([inputs, outputs]: [usize; 2], kernel: usize, stride: usize, device: &Device) -> Convolution {

@@ -129,6 +129,7 @@ pub(super) fn stem_pool(input: Tensor<4>) -> Tensor<4> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -9,10 +9,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use burn::module::{
     Content, Devices, Flag, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor, Param, ParamId,
 };
+use burn::tensor::activation::relu;
 use burn::tensor::module::batch_norm_train;
 use burn::tensor::{Device, Tensor};
 
 use super::Mode;
+use crate::kernels::{Activation, batch_norm, on_processor, scale_shift};
 
 /// How much of a running statistic each training batch replaces; PyTorch's convention and default.
 const MOMENTUM: f64 = 0.1;
@@ -45,27 +47,39 @@ impl BatchNorm {
         }
     }
 
+    /// The norm, and what follows it.
+    ///
     /// # Shapes
     /// `[images, channels, height, width]`, unchanged.
     #[must_use]
-    pub fn forward(&self, input: Tensor<4>, mode: Mode) -> Tensor<4> {
+    pub fn forward(&self, input: Tensor<4>, mode: Mode, activation: Activation) -> Tensor<4> {
         match mode {
-            Mode::Train if self.training.is_enabled() => self.with_batch_statistics(input),
-            Mode::Train | Mode::Eval => self.with_running_statistics(input),
+            Mode::Train if self.training.is_enabled() => self.with_batch_statistics(input, activation),
+            Mode::Train | Mode::Eval => self.with_running_statistics(input, activation),
         }
     }
 
-    fn with_batch_statistics(&self, input: Tensor<4>) -> Tensor<4> {
+    fn with_batch_statistics(&self, input: Tensor<4>, activation: Activation) -> Tensor<4> {
         let [images, _, height, width] = input.dims();
-        let result = batch_norm_train(input, self.weight.val(), self.bias.val(), self.eps);
-        self.running_mean.blend(result.mean, 1.0);
-        self.running_var.blend(result.variance, unbiased(images * height * width));
-        result.output
+        let (weight, bias) = (self.weight.val(), self.bias.val());
+        let (output, mean, variance) = if on_processor(&input.device()) {
+            let result = batch_norm(input, weight, bias, self.eps, activation);
+            (result.output, result.mean, result.variance)
+        } else {
+            let result = batch_norm_train(input, weight, bias, self.eps);
+            (activate(result.output, activation), result.mean, result.variance)
+        };
+        self.running_mean.blend(mean, 1.0);
+        self.running_var.blend(variance, unbiased(images * height * width));
+        output
     }
 
-    fn with_running_statistics(&self, input: Tensor<4>) -> Tensor<4> {
+    fn with_running_statistics(&self, input: Tensor<4>, activation: Activation) -> Tensor<4> {
         let (scale, shift) = self.affine();
-        input * scale.reshape([1, -1, 1, 1]) + shift.reshape([1, -1, 1, 1])
+        if on_processor(&input.device()) {
+            return scale_shift(input, scale, shift, activation);
+        }
+        activate(input * scale.reshape([1, -1, 1, 1]) + shift.reshape([1, -1, 1, 1]), activation)
     }
 
     /// The layer as `input * scale + shift` a channel, from the running statistics.
@@ -73,6 +87,14 @@ impl BatchNorm {
         let scale = self.weight.val() / (self.running_var.value() + self.eps).sqrt();
         let shift = self.bias.val() - self.running_mean.value() * scale.clone();
         (scale, shift)
+    }
+}
+
+fn activate(input: Tensor<4>, activation: Activation) -> Tensor<4> {
+    match activation {
+        Activation::Linear => input,
+        Activation::Relu => relu(input),
+        Activation::Relu6 => input.clamp(0.0, 6.0),
     }
 }
 

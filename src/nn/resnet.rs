@@ -9,6 +9,7 @@ use burn::tensor::{Device, Tensor};
 use super::Mode;
 use super::layers::{Convolution, ConvolutionShape, Padding, global_average, stem_pool};
 use super::norm::BatchNorm;
+use crate::kernels::Activation;
 
 /// Features an image has.
 pub(super) const FEATURES: usize = 512;
@@ -74,7 +75,7 @@ impl ResNet {
     /// `[images, 3, height, width]` to `[images, 512]`.
     #[must_use]
     pub fn features(&self, images: Tensor<4>, mode: Mode) -> Tensor<2> {
-        let stem = stem_pool(relu(self.bn1.forward(self.conv1.forward(images), mode)));
+        let stem = stem_pool(self.bn1.forward(self.conv1.forward(images), mode, Activation::Relu));
         let stages = [&self.layer1, &self.layer2, &self.layer3, &self.layer4];
         global_average(stages.into_iter().flatten().fold(stem, |input, block| block.forward(input, mode)))
     }
@@ -108,10 +109,10 @@ impl BasicBlock {
     }
 
     fn forward(&self, input: Tensor<4>, mode: Mode) -> Tensor<4> {
-        let inner = relu(self.bn1.forward(self.conv1.forward(input.clone()), mode));
-        let inner = self.bn2.forward(self.conv2.forward(inner), mode);
+        let inner = self.bn1.forward(self.conv1.forward(input.clone()), mode, Activation::Relu);
+        let inner = self.bn2.forward(self.conv2.forward(inner), mode, Activation::Linear);
         let shortcut = match &self.downsample {
-            Some((convolution, norm)) => norm.forward(convolution.forward(input), mode),
+            Some((convolution, norm)) => norm.forward(convolution.forward(input), mode, Activation::Linear),
             None => input,
         };
         relu(inner + shortcut)

@@ -1,7 +1,7 @@
 //! Admits bytes as text that is safe to parse and to print, or says why not.
 //!
 //! Promises: admitted text is UTF-8 of at most 1 MiB without control or bidirectional characters. Line ends are
-//! kept as they are, so that places stay right. Depth is limited after the scan, in [`too_deep`].
+//! kept as they are, so that places stay right. Depth is limited after the scan, in `too_deep`.
 
 use super::scan::{Kind, Token};
 use crate::diag::Problems;

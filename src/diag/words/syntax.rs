@@ -200,11 +200,7 @@ impl Problems {
         let label = if one_line { name_place.to(value_place) } else { name_place.to(between) };
         let example = if value.is_empty() { "value".to_owned() } else { short(value) };
         let line = format!("{} = {example}", short(name));
-        let help = if line.contains('`') {
-            format!("write  {line}")
-        } else {
-            format!("write `{line}`")
-        };
+        let help = if line.contains('`') { format!("write  {line}") } else { format!("write `{line}`") };
         let style = if colon == ":" { "YAML-style" } else { "of another language" };
         let diagnostic =
             Diagnostic::new(Code::E0004, format!("`{}` is set with `{colon}`, but .pipe files use `=`", short(name)))

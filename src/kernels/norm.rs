@@ -1,0 +1,585 @@
+//! Batch norm and the activation after it in one pass over the images, on the processor.
+//!
+//! burn composes them of a dozen operations, each a pass through memory and most on one thread. Elsewhere than on the
+//! processor these operations do not exist; ask [`on_processor`] first.
+
+#![expect(clippy::too_many_arguments, reason = "gradients need what the forward pass knew")]
+
+use burn::backend::autodiff::Autodiff;
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::flex::{FlexTensor, Layout};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{AutodiffBackend, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::tensor::{Bytes, DType, Device, Shape, Tensor};
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::lanes::Lanes;
+
+/// What follows a norm. Values that are not numbers pass through, so that they are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// Nothing.
+    Linear,
+    /// `max(x, 0)`
+    Relu,
+    /// `min(max(x, 0), 6)`
+    Relu6,
+}
+
+impl Activation {
+    /// The range that passes unchanged; the gradient is zero on its ends and outside, as in PyTorch.
+    fn range(self) -> (f32, f32) {
+        match self {
+            Self::Linear => (f32::NEG_INFINITY, f32::INFINITY),
+            Self::Relu => (0.0, f32::INFINITY),
+            Self::Relu6 => (0.0, 6.0),
+        }
+    }
+}
+
+/// Do tensors of this device lie in the processor's memory, so that the operations here are there for them?
+#[must_use]
+pub fn on_processor(device: &Device) -> bool {
+    device.clone().without_autodiff() == Device::flex()
+}
+
+/// The operations.
+#[backend_extension(Flex, Autodiff)]
+pub(crate) trait NormOps: Backend {
+    /// `activation(input * scale + shift)` a channel.
+    fn scale_shift(
+        input: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self>;
+
+    /// Its gradients by input, scale and shift.
+    fn scale_shift_gradients(
+        input: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        output: FloatTensor<Self>,
+        activation: Activation,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+
+    /// Output, mean and biased variance of each channel.
+    fn normalise(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        eps: f64,
+        activation: Activation,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+
+    /// Its gradients by input, weight and bias.
+    fn normalise_gradients(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        variance: FloatTensor<Self>,
+        output: FloatTensor<Self>,
+        eps: f64,
+        activation: Activation,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+}
+
+fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {
+    FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(shape), DType::F32)
+}
+
+fn channel_values(values: Vec<f32>) -> FlexTensor {
+    let shape = Shape::new([values.len()]);
+    tensor(values, shape)
+}
+
+/// A channel's `x * scale + shift` and what of it passes.
+#[derive(Clone, Copy)]
+struct Affine {
+    scale: f32,
+    shift: f32,
+    low: f32,
+    high: f32,
+}
+
+impl Affine {
+    #[inline(always)]
+    fn value(self, x: f32) -> f32 {
+        // Two plain selections: vector instructions, and what is not a number stays what it is.
+        let y = x * self.scale + self.shift;
+        let y = if y < self.low { self.low } else { y };
+        if y > self.high { self.high } else { y }
+    }
+
+    /// The gradient that arrives before the activation.
+    #[inline(always)]
+    fn passed(self, x: f32, gradient: f32) -> f32 {
+        let y = x * self.scale + self.shift;
+        if y <= self.low || y >= self.high { 0.0 } else { gradient }
+    }
+}
+
+fn affines(scale: &[f32], shift: &[f32], activation: Activation) -> Vec<Affine> {
+    let (low, high) = activation.range();
+    scale.iter().zip(shift).map(|(&scale, &shift)| Affine { scale, shift, low, high }).collect()
+}
+
+/// Images of channels of planes in one slice.
+struct Planes {
+    channels: usize,
+    plane: usize,
+}
+
+impl Planes {
+    fn of(shape: &Shape) -> Self {
+        let [_, channels, height, width] = shape.dims();
+        Self { channels, plane: height * width }
+    }
+
+    /// A new slice in which each value is `of(channel)(x, y)`.
+    fn map<F: Fn(f32, f32) -> f32>(&self, x: &[f32], y: &[f32], of: impl Fn(usize) -> F + Sync) -> Vec<f32> {
+        let mut out = vec![0.0; x.len()];
+        let plane = self.plane.max(1);
+        out.par_chunks_mut(plane)
+            .zip(x.par_chunks(plane).zip(y.par_chunks(plane)))
+            .enumerate()
+            .for_each(|(index, (out, (x, y)))| Arch::new().dispatch(Map { out, x, y, of: of(index % self.channels) }));
+        out
+    }
+
+    /// For each channel the sum of `of(channel)(x, y)`.
+    fn sum<F: Fn(f32, f32) -> f32>(&self, x: &[f32], y: &[f32], of: impl Fn(usize) -> F + Sync) -> Vec<f64> {
+        let (plane, channels) = (self.plane, self.channels);
+        (0..channels)
+            .into_par_iter()
+            .map(|channel| Arch::new().dispatch(Sum { x, y, plane, channels, channel, of: of(channel) }))
+            .collect()
+    }
+}
+
+struct Map<'a, F> {
+    out: &'a mut [f32],
+    x: &'a [f32],
+    y: &'a [f32],
+    of: F,
+}
+
+impl<F: Fn(f32, f32) -> f32> WithSimd for Map<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for (out, (x, y)) in self.out.iter_mut().zip(self.x.iter().zip(self.y)) {
+            *out = (self.of)(*x, *y);
+        }
+    }
+}
+
+struct Sum<'a, F> {
+    x: &'a [f32],
+    y: &'a [f32],
+    plane: usize,
+    channels: usize,
+    channel: usize,
+    of: F,
+}
+
+impl<F: Fn(f32, f32) -> f32> WithSimd for Sum<'_, F> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> f64 {
+        let (at, image) = (self.channel * self.plane, (self.channels * self.plane).max(1));
+        let mut total = 0.0;
+        for (x, y) in self.x.chunks(image).zip(self.y.chunks(image)) {
+            let mut sum = Lanes::default();
+            sum.add(&x[at..at + self.plane], &y[at..at + self.plane], &self.of);
+            total += f64::from(sum.total());
+        }
+        total
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the result is an f32")]
+fn single(value: f64) -> f32 {
+    value as f32
+}
+
+/// Scale and shift that normalise with a mean and a variance.
+fn normalising(weight: &[f32], bias: &[f32], mean: &[f32], variance: &[f32], eps: f64) -> (Vec<f32>, Vec<f32>) {
+    let scale: Vec<f32> = weight
+        .iter()
+        .zip(variance)
+        .map(|(weight, variance)| single(f64::from(*weight) / (f64::from(*variance) + eps).sqrt()))
+        .collect();
+    let shift = bias.iter().zip(mean).zip(&scale).map(|((bias, mean), scale)| bias - mean * scale).collect();
+    (scale, shift)
+}
+
+impl NormOps for Flex {
+    fn scale_shift(input: FlexTensor, scale: FlexTensor, shift: FlexTensor, activation: Activation) -> FlexTensor {
+        let (input, scale, shift) = (input.to_contiguous(), scale.to_contiguous(), shift.to_contiguous());
+        let (shape, x) = (input.shape(), input.storage::<f32>());
+        let affine = affines(scale.storage(), shift.storage(), activation);
+        tensor(
+            Planes::of(&shape).map(x, x, |channel| {
+                let affine = affine[channel];
+                #[inline(always)]
+                move |x, _| affine.value(x)
+            }),
+            shape,
+        )
+    }
+
+    fn scale_shift_gradients(
+        input: FlexTensor,
+        scale: FlexTensor,
+        shift: FlexTensor,
+        output: FlexTensor,
+        activation: Activation,
+    ) -> (FlexTensor, FlexTensor, FlexTensor) {
+        let (input, output) = (input.to_contiguous(), output.to_contiguous());
+        let (scale, shift) = (scale.to_contiguous(), shift.to_contiguous());
+        let (shape, x, y) = (input.shape(), input.storage::<f32>(), output.storage::<f32>());
+        let planes = Planes::of(&shape);
+        let affine = affines(scale.storage(), shift.storage(), activation);
+        let by_scale = planes.sum(x, y, |channel| {
+            let affine = affine[channel];
+            #[inline(always)]
+            move |x, y| affine.passed(x, y) * x
+        });
+        let by_shift = planes.sum(x, y, |channel| {
+            let affine = affine[channel];
+            #[inline(always)]
+            move |x, y| affine.passed(x, y)
+        });
+        let by_input = planes.map(x, y, |channel| {
+            let affine = affine[channel];
+            #[inline(always)]
+            move |x, y| affine.passed(x, y) * affine.scale
+        });
+        let channels = |sums: Vec<f64>| channel_values(sums.into_iter().map(single).collect());
+        (tensor(by_input, shape), channels(by_scale), channels(by_shift))
+    }
+
+    fn normalise(
+        input: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        eps: f64,
+        activation: Activation,
+    ) -> (FlexTensor, FlexTensor, FlexTensor) {
+        let (input, weight, bias) = (input.to_contiguous(), weight.to_contiguous(), bias.to_contiguous());
+        let (shape, x) = (input.shape(), input.storage::<f32>());
+        let planes = Planes::of(&shape);
+        let count = count(x.len(), planes.channels);
+        let mean: Vec<f32> = planes.sum(x, x, |_| move |x, _| x).into_iter().map(|sum| single(sum / count)).collect();
+        let squares = planes.sum(x, x, |channel| {
+            let mean = mean[channel];
+            #[inline(always)]
+            move |x, _| (x - mean) * (x - mean)
+        });
+        let variance: Vec<f32> = squares.into_iter().map(|sum| single(sum / count)).collect();
+        let (scale, shift) = normalising(weight.storage(), bias.storage(), &mean, &variance, eps);
+        let affine = affines(&scale, &shift, activation);
+        let output = planes.map(x, x, |channel| {
+            let affine = affine[channel];
+            #[inline(always)]
+            move |x, _| affine.value(x)
+        });
+        (tensor(output, shape), channel_values(mean), channel_values(variance))
+    }
+
+    fn normalise_gradients(
+        input: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        mean: FlexTensor,
+        variance: FlexTensor,
+        output: FlexTensor,
+        eps: f64,
+        activation: Activation,
+    ) -> (FlexTensor, FlexTensor, FlexTensor) {
+        let (input, output) = (input.to_contiguous(), output.to_contiguous());
+        let (weight, bias) = (weight.to_contiguous(), bias.to_contiguous());
+        let (mean, variance) = (mean.storage::<f32>(), variance.storage::<f32>());
+        let (shape, x, y) = (input.shape(), input.storage::<f32>(), output.storage::<f32>());
+        let planes = Planes::of(&shape);
+        let count = count(x.len(), planes.channels);
+        let (scale, shift) = normalising(weight.storage(), bias.storage(), mean, variance, eps);
+        let affine = affines(&scale, &shift, activation);
+        let by_bias = planes.sum(x, y, |channel| {
+            let affine = affine[channel];
+            #[inline(always)]
+            move |x, y| affine.passed(x, y)
+        });
+        let centred = planes.sum(x, y, |channel| {
+            let affine = affine[channel];
+            let mean = mean[channel];
+            #[inline(always)]
+            move |x, y| affine.passed(x, y) * (x - mean)
+        });
+        // Ioffe and Szegedy 2015, section 3: the mean and the variance depend on every x.
+        let pulls: Vec<(f32, f32)> = by_bias
+            .iter()
+            .zip(&centred)
+            .zip(variance)
+            .map(|((by_bias, centred), variance)| {
+                (single(by_bias / count), single(centred / (f64::from(*variance) + eps) / count))
+            })
+            .collect();
+        let by_input = planes.map(x, y, |channel| {
+            let affine = affine[channel];
+            let mean = mean[channel];
+            let (shared, slope) = pulls[channel];
+            #[inline(always)]
+            move |x, y| affine.scale * (affine.passed(x, y) - shared - (x - mean) * slope)
+        });
+        let by_weight = centred
+            .iter()
+            .zip(variance)
+            .map(|(centred, variance)| single(centred / (f64::from(*variance) + eps).sqrt()))
+            .collect();
+        let by_bias = by_bias.into_iter().map(single).collect();
+        (tensor(by_input, shape), channel_values(by_weight), channel_values(by_bias))
+    }
+}
+
+/// Values a channel, at least one.
+#[expect(clippy::cast_precision_loss, reason = "pixels of a batch, far below 2^53")]
+fn count(values: usize, channels: usize) -> f64 {
+    (values / channels.max(1)).max(1) as f64
+}
+
+/// Registers three gradients with those of three inputs that are wanted.
+macro_rules! register {
+    ($ops:expr, $gradients:expr, $of:expr) => {
+        let (first, second, third) = $of;
+        let [one, two, three] = $ops;
+        for (node, gradient) in [(one, first), (two, second), (three, third)] {
+            if let Some(node) = node {
+                $gradients.register::<B>(node.id, gradient);
+            }
+        }
+    };
+}
+
+impl<B: NormOps, C: CheckpointStrategy> NormOps for Autodiff<B, C> {
+    fn scale_shift(
+        input: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct ScaleShift;
+        impl<B: NormOps> Backward<B, 3> for ScaleShift {
+            type State = ([FloatTensor<B>; 3], Activation);
+
+            fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
+                let output = gradients.consume::<B>(&ops.node);
+                let ([input, scale, shift], activation) = ops.state;
+                register!(ops.parents, gradients, B::scale_shift_gradients(input, scale, shift, output, activation));
+            }
+        }
+        let nodes = [input.node(), scale.node(), shift.node()];
+        let (input, scale, shift) = (input.into_primitive(), scale.into_primitive(), shift.into_primitive());
+        match ScaleShift.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => {
+                let output = B::scale_shift(input.clone(), scale.clone(), shift.clone(), activation);
+                prepared.finish(([input, scale, shift], activation), output)
+            }
+            OpsKind::UnTracked(prepared) => prepared.finish(B::scale_shift(input, scale, shift, activation)),
+        }
+    }
+
+    fn scale_shift_gradients(
+        input: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        output: FloatTensor<Self>,
+        activation: Activation,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        // Constants: nothing here is differentiated twice.
+        let [input, scale, shift, output] = [input, scale, shift, output].map(Self::inner);
+        let (first, second, third) = B::scale_shift_gradients(input, scale, shift, output, activation);
+        (Self::from_inner(first), Self::from_inner(second), Self::from_inner(third))
+    }
+
+    fn normalise(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        eps: f64,
+        activation: Activation,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        #[derive(Debug)]
+        struct Normalise;
+        impl<B: NormOps> Backward<B, 3> for Normalise {
+            type State = ([FloatTensor<B>; 5], f64, Activation);
+
+            fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
+                let output = gradients.consume::<B>(&ops.node);
+                let ([input, weight, bias, mean, variance], eps, activation) = ops.state;
+                register!(
+                    ops.parents,
+                    gradients,
+                    B::normalise_gradients(input, weight, bias, mean, variance, output, eps, activation)
+                );
+            }
+        }
+        let nodes = [input.node(), weight.node(), bias.node()];
+        let (input, weight, bias) = (input.into_primitive(), weight.into_primitive(), bias.into_primitive());
+        let (output, mean, variance) = B::normalise(input.clone(), weight.clone(), bias.clone(), eps, activation);
+        let statistics = (Self::from_inner(mean.clone()), Self::from_inner(variance.clone()));
+        let output = match Normalise.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => {
+                prepared.finish(([input, weight, bias, mean, variance], eps, activation), output)
+            }
+            OpsKind::UnTracked(prepared) => prepared.finish(output),
+        };
+        (output, statistics.0, statistics.1)
+    }
+
+    fn normalise_gradients(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        variance: FloatTensor<Self>,
+        output: FloatTensor<Self>,
+        eps: f64,
+        activation: Activation,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let [input, weight, bias, mean, variance, output] =
+            [input, weight, bias, mean, variance, output].map(Self::inner);
+        let (first, second, third) =
+            B::normalise_gradients(input, weight, bias, mean, variance, output, eps, activation);
+        (Self::from_inner(first), Self::from_inner(second), Self::from_inner(third))
+    }
+}
+
+/// `activation(input * scale + shift)`.
+///
+/// # Shapes
+/// `[images, channels, height, width]`, `[channels]`, `[channels]`; the first is the output's too.
+#[must_use]
+pub fn scale_shift(input: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, activation: Activation) -> Tensor<4> {
+    let (input, scale, shift) = (input.into_dispatch(), scale.into_dispatch(), shift.into_dispatch());
+    Tensor::from_dispatch(Dispatch::scale_shift(input, scale, shift, activation))
+}
+
+/// What a batch norm in training gives.
+#[derive(Debug, Clone)]
+pub struct Normalised {
+    /// As large as the input.
+    pub output: Tensor<4>,
+    /// Mean of each channel.
+    pub mean: Tensor<1>,
+    /// Biased variance of each channel.
+    pub variance: Tensor<1>,
+}
+
+/// `activation((input - mean) / sqrt(variance + eps) * weight + bias)` with the batch's own mean and biased variance
+/// (Ioffe and Szegedy 2015).
+///
+/// # Shapes
+/// `[images, channels, height, width]`, `[channels]`, `[channels]`; the first is the output's too.
+#[must_use]
+pub fn batch_norm(
+    input: Tensor<4>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    eps: f64,
+    activation: Activation,
+) -> Normalised {
+    let (input, weight, bias) = (input.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
+    let (output, mean, variance) = Dispatch::normalise(input, weight, bias, eps, activation);
+    Normalised {
+        output: Tensor::from_dispatch(output),
+        mean: Tensor::from_dispatch(mean),
+        variance: Tensor::from_dispatch(variance),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use burn::tensor::module::batch_norm_train;
+
+    use super::*;
+    use crate::draw::{DrawKey, Stage};
+
+    fn drawn<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
+        let mut stream = DrawKey { seed, stage: Stage::Initialise, epoch: 0, sample: 0 }.stream();
+        #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
+        let values: Vec<f32> = (0..shape.iter().product::<usize>()).map(|_| stream.normal() as f32).collect();
+        Tensor::<1>::from_floats(values.as_slice(), &Device::flex().autodiff()).reshape(shape)
+    }
+
+    fn composed(input: Tensor<4>, activation: Activation) -> Tensor<4> {
+        match activation {
+            Activation::Linear => input,
+            Activation::Relu => burn::tensor::activation::relu(input),
+            Activation::Relu6 => input.clamp(0.0, 6.0),
+        }
+    }
+
+    fn close<const D: usize>(ours: Tensor<D>, theirs: Tensor<D>, what: &str) {
+        let scale: f32 = theirs.clone().abs().max().into_scalar();
+        let gap: f32 = (ours - theirs).abs().max().into_scalar();
+        assert!(gap <= 2e-5 * scale.max(1e-3), "{what}: {gap} of {scale}");
+    }
+
+    const ACTIVATIONS: [Activation; 3] = [Activation::Linear, Activation::Relu, Activation::Relu6];
+
+    #[test]
+    fn scale_and_shift_are_those_of_plain_operations() {
+        for activation in ACTIVATIONS {
+            let input = (drawn([3, 5, 7, 6], 1) * 4.0).detach().require_grad();
+            let (scale, shift) = (drawn([5], 2).require_grad(), drawn([5], 3).require_grad());
+            let ours = scale_shift(input.clone(), scale.clone(), shift.clone(), activation);
+            let wide = |values: &Tensor<1>| values.clone().reshape([1, 5, 1, 1]);
+            let theirs = composed(input.clone() * wide(&scale) + wide(&shift), activation);
+            close(ours.clone(), theirs.clone(), "values");
+            let pull = drawn(ours.dims(), 4);
+            let (ours, theirs) = ((ours * pull.clone()).sum().backward(), (theirs * pull).sum().backward());
+            close(input.grad(&ours).unwrap(), input.grad(&theirs).unwrap(), "by input");
+            close(scale.grad(&ours).unwrap(), scale.grad(&theirs).unwrap(), "by scale");
+            close(shift.grad(&ours).unwrap(), shift.grad(&theirs).unwrap(), "by shift");
+        }
+    }
+
+    #[test]
+    fn batch_norm_is_burns_own() {
+        for activation in ACTIVATIONS {
+            let input = (drawn([4, 5, 9, 5], 1) * 3.0 + 7.0).detach().require_grad();
+            let (weight, bias) = (drawn([5], 2).require_grad(), drawn([5], 3).require_grad());
+            let ours = batch_norm(input.clone(), weight.clone(), bias.clone(), 1e-3, activation);
+            let theirs = batch_norm_train(input.clone(), weight.clone(), bias.clone(), 1e-3);
+            close(ours.mean.clone(), theirs.mean, "mean");
+            close(ours.variance.clone(), theirs.variance, "variance");
+            let theirs = composed(theirs.output, activation);
+            close(ours.output.clone(), theirs.clone(), "values");
+            let pull = drawn(theirs.dims(), 4);
+            let (ours, theirs) = ((ours.output * pull.clone()).sum().backward(), (theirs * pull).sum().backward());
+            close(input.grad(&ours).unwrap(), input.grad(&theirs).unwrap(), "by input");
+            close(weight.grad(&ours).unwrap(), weight.grad(&theirs).unwrap(), "by weight");
+            close(bias.grad(&ours).unwrap(), bias.grad(&theirs).unwrap(), "by bias");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_number_passes_every_activation() {
+        for activation in ACTIVATIONS {
+            let input = Tensor::<1>::from_floats([f32::NAN, 1.0], &Device::flex()).reshape([1, 1, 1, 2]);
+            let (one, none) = (Tensor::ones([1], &Device::flex()), Tensor::zeros([1], &Device::flex()));
+            let output = scale_shift(input, one, none, activation).into_data().try_to_vec::<f32>().unwrap();
+            assert!(output[0].is_nan() && output[1] > 0.9);
+        }
+    }
+}
