@@ -131,7 +131,8 @@ fn check_tree(
     };
     let mut reader = Reader::new(evaluator, study);
     let study = read(&mut reader, study);
-    let patient_column = patient_column(host, base, &study);
+    // Only E0301 wants it, and reading a table twice takes time.
+    let patient_column = if reader.is_written("data.group") { None } else { patient_column(host, base, &study) };
     rules::check(&mut reader, &study, patient_column.as_deref());
     weights_file(host, base, &study, &mut reader);
     runs(file, &mut reader.evaluator, &mut run);
@@ -188,10 +189,24 @@ fn runs<'a>(file: &'a File, evaluator: &mut Evaluator<'a>, run: &mut RunBlocks) 
     }
 }
 
+/// May a study be called so? Its results lie in a folder of its name.
+fn names_a_folder(name: &str) -> bool {
+    let ends = |c: char| c.is_alphanumeric() || c == '_';
+    name.chars().count() <= 100
+        && name.starts_with(ends)
+        && name.ends_with(ends)
+        && name.chars().all(|c| ends(c) || matches!(c, '-' | '.' | ' '))
+}
+
 /// Every setting of the study, defaults filled in.
 fn read(reader: &mut Reader<'_>, block: &Block) -> Study {
     let name = match block.labels.as_slice() {
-        [name] => name.text.clone(),
+        [name] => {
+            if !names_a_folder(&name.text) {
+                reader.evaluator.problems.study_name(&name.text, name.span);
+            }
+            name.text.clone()
+        }
         [] => {
             let problems = &mut reader.evaluator.problems;
             problems.block_without_name("study", block.keyword.span, "study my_study { ... }");

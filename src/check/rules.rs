@@ -165,7 +165,7 @@ fn loss(reader: &mut Reader<'_>, study: &Study) {
     }
 }
 
-/// W0505: patience that never runs out, a cosine that is cut.
+/// W0505: patience that never runs out, a cosine that is cut; E0104: a cosine that would only warm up.
 fn patience(reader: &mut Reader<'_>, study: &Study) {
     let epochs = study.train.epochs;
     let epochs_at = reader.places.get("train.epochs");
@@ -184,6 +184,10 @@ fn patience(reader: &mut Reader<'_>, study: &Study) {
         Schedule::Plateau { patience, .. } if patience >= epochs => {
             let at = reader.places.get("train.schedule.patience").unwrap_or(schedule_at);
             reader.evaluator.problems.patience_too_long("the plateau schedule", patience, epochs, at, epochs_at);
+        }
+        Schedule::Cosine { warmup } if warmup > f64::from(epochs) => {
+            let at = reader.places.get("train.schedule.warmup").unwrap_or(schedule_at);
+            reader.evaluator.problems.warmup_too_long(warmup, epochs, at, epochs_at);
         }
         Schedule::Cosine { .. } => {
             if let (Some(_), Some(stop_at)) = (study.train.stop, stop_at) {

@@ -282,8 +282,13 @@ fn take_number(takes: &Takes, number: Number, value: &Spanned, slot: Slot<'_>, p
                 } else {
                     String::new()
                 };
+                let bounds = if number.unit == Some(Unit::Percent) {
+                    format!("within {}..={}%", from * 100.0, to * 100.0)
+                } else {
+                    format!("within {from}..={to}")
+                };
                 let shown = super::value::print_number(number);
-                problems.out_of_range(slot.name, &format!("within {from}..={to}"), &shown, value.span, &help);
+                problems.out_of_range(slot.name, &bounds, &shown, value.span, &help);
                 None
             })
         }
@@ -304,7 +309,9 @@ fn take_number(takes: &Takes, number: Number, value: &Spanned, slot: Slot<'_>, p
                 return None;
             }
             (n >= from && n <= 100_000.0).then_some(n).or_else(|| {
-                problems.out_of_range(slot.name, &format!("at least {from} epochs"), &plain, value.span, "");
+                let least = format!("{from} epoch{}", if from.to_string() == "1" { "" } else { "s" });
+                let bounds = if n < from { format!("at least {least}") } else { "at most 100000 epochs".to_owned() };
+                problems.out_of_range(slot.name, &bounds, &plain, value.span, "");
                 None
             })
         }
@@ -490,6 +497,7 @@ pub(super) fn wants(takes: &Takes) -> String {
         Takes::Path => "is a path in quotes".to_owned(),
         Takes::Column => "is a column in backticks".to_owned(),
         Takes::Word(_) => "is one of a few words".to_owned(),
+        Takes::Operation(family) if family.one.starts_with(['a', 'e', 'i', 'o']) => format!("takes an {}", family.one),
         Takes::Operation(family) => format!("takes a {}", family.one),
         Takes::Operations(family) => format!("takes a list of {}", family.many),
         Takes::Formula(family) => format!("adds up numbers times {}", family.many),

@@ -181,7 +181,9 @@ mod with_engine {
             None => Ok(None),
             Some(name) => blocks.get(name).map(Some).ok_or_else(|| {
                 let names: Vec<&str> = blocks.keys().map(String::as_str).collect();
-                talk(&format!("pipe: the study has no `run {name}` block; there are: {}", names.join(", ")));
+                let there =
+                    if names.is_empty() { "it has none".into() } else { format!("there are: {}", names.join(", ")) };
+                talk(&format!("pipe: the study has no `run {name}` block; {there}"));
                 Outcomes::Usage
             }),
         }

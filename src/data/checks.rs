@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::diag::{Problems, TooFew};
-use crate::study::{FoldKind, Group, LossKind, Metric, Places, Sampler, Study};
+use crate::study::{ClassWeights, FoldKind, Group, LossKind, Metric, Places, Sampler, Study};
 
 use super::{Dataset, class_counts};
 
@@ -29,6 +29,17 @@ pub fn check(study: &Study, dataset: &Dataset, places: &Places, problems: &mut P
     dominating_patients(study, dataset, &patients, places, problems);
     soft_f1(study, dataset, places, problems);
     easy_accuracy(study, dataset, places, problems);
+    class_weights(study, dataset, places, problems);
+}
+
+/// `class_weights` names a class that there is not.
+fn class_weights(study: &Study, dataset: &Dataset, places: &Places, problems: &mut Problems) {
+    for term in &study.train.loss {
+        let ClassWeights::Given(weights) = &term.class_weights else { continue };
+        for name in weights.keys().filter(|name| !dataset.classes.contains(name)) {
+            problems.weight_of_no_class(name, &dataset.classes, places.nearest("train.loss"));
+        }
+    }
 }
 
 /// Of each class: images by patient.

@@ -69,6 +69,10 @@ fn read_csv(
     let written = path.to_string_lossy();
     let bytes = match host.read(&base.join(path)) {
         Ok(bytes) => bytes,
+        Err(_) if host.stat(&base.join(path)).is_ok_and(|stat| stat.kind == Kind::Folder) => {
+            found.table_is_folder(&written, at);
+            return None;
+        }
         Err(error) => {
             let near = near_file(&base.join(path), path, host);
             found.table_not_read(&written, why(&error), near.as_deref(), at);
@@ -110,11 +114,11 @@ pub(super) fn why(error: &io::Error) -> &'static str {
     }
 }
 
-/// A file beside the missing one with nearly its name, as the study would write it.
+/// Another file beside the missing one with nearly its name, as the study would write it.
 fn near_file(full: &Path, written: &Path, host: &dyn Host) -> Option<String> {
     let names = host.list(full.parent()?).ok()?;
     let wanted = full.file_name()?.to_string_lossy();
-    let near = suggest::nearest(&wanted, names.iter().map(String::as_str))?;
+    let near = suggest::nearest(&wanted, names.iter().map(String::as_str).filter(|name| *name != wanted))?;
     Some(written.with_file_name(near).to_string_lossy().into_owned())
 }
 

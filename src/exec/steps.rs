@@ -2,12 +2,14 @@
 //!
 //! Each looks for its key first; what it makes is committed before it is used.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Event, RunError, Talk, say};
-use crate::data::{self, Origin};
+use crate::data::{self, Origin, audit};
 use crate::diag::Problems;
 use crate::graph::{Key, Work};
 use crate::images::cache::{PrepareError, PreparedSet};
@@ -131,12 +133,18 @@ impl Runner<'_> {
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
             say(self.talk, Event::Advanced { work, done: done as u64, message: String::new() });
         };
+        let digests = Mutex::new(BTreeMap::new());
         let side = self.plan.study.images.side();
         let channels = if self.plan.study.images.grey() || self.grey_source() { 1 } else { 3 };
-        let built =
-            PreparedSet::build(&draft.path(IMAGES), total, (channels, side), |index| self.image(index), &progress);
+        let built = PreparedSet::build(
+            &draft.path(IMAGES),
+            total,
+            (channels, side),
+            |index| self.image(index, &digests),
+            &progress,
+        );
         match built {
-            Ok(_) => {}
+            Ok(_) => self.no_shared_pixels(digests)?,
             Err(PrepareError::Images(failures)) => {
                 if self.stopped() {
                     return Err(RunError::Interrupted);
@@ -158,7 +166,18 @@ impl Runner<'_> {
         matches!(self.plan.dataset.origin, Origin::Phantoms { .. })
     }
 
-    fn image(&self, index: usize) -> Result<Pixels, String> {
+    /// E0206 once more, by what was decoded: the same pixels may lie in files of different bytes.
+    fn no_shared_pixels(&self, digests: Mutex<BTreeMap<usize, blake3::Hash>>) -> Result<(), RunError> {
+        let dataset = &self.plan.dataset;
+        let digests = digests.into_inner().unwrap_or_else(PoisonError::into_inner);
+        // Drawn images have no digests; otherwise there is one an image, in their order.
+        let digests: Vec<[u8; 32]> = digests.into_values().map(|digest| *digest.as_bytes()).collect();
+        let mut problems = Problems::new();
+        audit::tell(dataset, &audit::identical(dataset, &digests), &self.context.checked.places, &mut problems);
+        if problems.has_errors() { Err(RunError::Problems(problems)) } else { Ok(()) }
+    }
+
+    fn image(&self, index: usize, digests: &Mutex<BTreeMap<usize, blake3::Hash>>) -> Result<Pixels, String> {
         if self.stopped() {
             return Err("stopped".into());
         }
@@ -170,7 +189,14 @@ impl Runner<'_> {
             Origin::Files { .. } => {
                 let bytes = data::read_image(&self.plan.dataset, self.context.host, index)
                     .map_err(|error| error.to_string())?;
-                images::decode(&bytes).map_err(|error| error.to_string())?
+                let pixels = images::decode(&bytes).map_err(|error| error.to_string())?;
+                let mut digest = blake3::Hasher::new();
+                for part in [pixels.width, pixels.height] {
+                    digest.update(&part.to_le_bytes());
+                }
+                digest.update(&[pixels.channels]).update(&pixels.data);
+                digests.lock().unwrap_or_else(PoisonError::into_inner).insert(index, digest.finalize());
+                pixels
             }
         };
         Ok(images::prepare(&self.plan.study.images.prepare, pixels))

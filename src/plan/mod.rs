@@ -106,6 +106,10 @@ pub fn plan(
         problems.no_such_fold(checked.places.nearest("split.run"), &study.split.run, folds.count);
         return Err(problems);
     }
+    if let Some((fold, class)) = split::untaught(&dataset, &folds, &trained) {
+        problems.fold_without_class(checked.places.nearest("split.cv"), fold, &class);
+        return Err(problems);
+    }
     let split = match split::table(&study.split, &dataset, &folds, &trained) {
         Ok(table) => table,
         Err(leak) => {

@@ -112,6 +112,22 @@ pub struct Roles {
     pub holdout: Vec<usize>,
 }
 
+/// The first of these folds whose training lacks a class that the data set has, and that class.
+#[must_use]
+pub fn untaught(dataset: &Dataset, folds: &Folds, trained: &[u32]) -> Option<(u32, String)> {
+    trained.iter().copied().find_map(|fold| {
+        let mut taught = vec![false; dataset.classes.len()];
+        for image in folds.roles(fold).train {
+            let label = dataset.images.get(image).map(|image| image.label as usize);
+            if let Some(taught) = label.and_then(|label| taught.get_mut(label)) {
+                *taught = true;
+            }
+        }
+        let class = taught.iter().position(|taught| !taught).and_then(|class| dataset.classes.get(class))?;
+        Some((fold, class.clone()))
+    })
+}
+
 impl Folds {
     /// The roles of all images while fold `fold` (from 0) is scored.
     #[must_use]

@@ -12,7 +12,7 @@ pub enum TrainError {
     Diverged {
         /// From 1.
         epoch: u32,
-        /// Step of the epoch, from 1; 0 when it showed in the validation after the epoch.
+        /// Step of the epoch, from 1; the last one when it showed in the validation after the epoch.
         step: u32,
         /// At that step.
         learning_rate: f64,

@@ -14,7 +14,7 @@ use crate::images::{Moments, normalisation};
 use crate::nn::weights::{self, Head};
 use crate::nn::{Frozen, Mode, Network};
 use crate::record::{EpochRecord, ValidationFigures};
-use crate::study::{Freeze, Study};
+use crate::study::{ClassWeights, Freeze, LossTerm, Study};
 
 use super::batches::{Loader, Random, steps};
 use super::early::{BestEpoch, EarlyStopping};
@@ -213,7 +213,7 @@ impl<'a> Run<'a> {
             },
             device,
             network,
-            loss: MixedLoss::new(&train.loss, classes, &counts)?,
+            loss: MixedLoss::new(&in_class_order(&train.loss, input.classes), classes, &counts)?,
             optimizer: TorchOptimizer::new(train.optimizer, train.clip),
             rate: LearningRate::new(train.optimizer.learning_rate(), train.schedule, train.epochs, steps),
             steps,
@@ -347,7 +347,7 @@ impl<'a> Run<'a> {
         let figures = validation_figures(&self.loss, self.input.classes.len(), &logits, &labels);
         match figures {
             Some(figures) if !figures.loss.is_finite() => {
-                Err(TrainError::Diverged { epoch: epoch + 1, step: 0, learning_rate, loss: figures.loss })
+                Err(TrainError::Diverged { epoch: epoch + 1, step: self.steps, learning_rate, loss: figures.loss })
             }
             figures => Ok(figures),
         }
@@ -422,4 +422,37 @@ fn normalisation_of(input: &FoldInput) -> Result<([f32; 3], [f32; 3]), TrainErro
         moments.add(&input.prepared.get(index).map_err(|error| TrainError::Image { index, error })?);
     }
     Ok(moments.finish())
+}
+
+/// The terms with a weight for each class in the classes' order: what an author leaves out counts once.
+fn in_class_order(terms: &[LossTerm], classes: &[String]) -> Vec<LossTerm> {
+    let ordered = |weights: &ClassWeights| match weights {
+        ClassWeights::Given(given) => ClassWeights::Given(
+            classes.iter().map(|class| (class.clone(), given.get(class).copied().unwrap_or(1.0))).collect(),
+        ),
+        ClassWeights::None | ClassWeights::Balanced => weights.clone(),
+    };
+    terms.iter().map(|term| LossTerm { class_weights: ordered(&term.class_weights), ..term.clone() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use indexmap::IndexMap;
+
+    use super::*;
+    use crate::study::LossKind;
+
+    #[test]
+    fn class_weights_go_by_name() {
+        let classes = ["a", "b", "c"].map(str::to_owned);
+        let weights = |given: &[(&str, f64)]| {
+            let given: IndexMap<String, f64> =
+                given.iter().map(|(name, weight)| ((*name).to_owned(), *weight)).collect();
+            let class_weights = ClassWeights::Given(given);
+            let term = LossTerm { weight: 1.0, kind: LossKind::CrossEntropy, smoothing: 0.0, class_weights };
+            in_class_order(&[term], &classes)
+        };
+        assert_eq!(weights(&[("c", 5.0), ("a", 2.0)]), weights(&[("a", 2.0), ("b", 1.0), ("c", 5.0)]));
+        assert_ne!(weights(&[("c", 5.0), ("a", 2.0)]), weights(&[("a", 5.0), ("c", 2.0)]));
+    }
 }

@@ -518,6 +518,34 @@ fn the_same_pixels_of_two_patients_stop_a_run() {
 }
 
 #[test]
+fn the_same_pixels_in_files_of_other_bytes_stop_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    table_study(folder.path());
+    let mut longer = picture(20);
+    longer.extend_from_slice(b"a trailer that no decoder reads");
+    fs::write(folder.path().join("images/3.png"), longer).unwrap();
+    let told = refused(folder.path(), "table.pipe", 1).says("E0206");
+    assert!(told.err.contains("3.png") && told.err.contains("20.png"), "{}", told.err);
+}
+
+#[test]
+fn a_fold_that_would_not_see_a_class_is_not_trained() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = table_study(folder.path());
+    let table = fs::read_to_string(folder.path().join("labels.csv")).unwrap();
+    let mut rows: Vec<&str> = table.lines().skip(1).collect();
+    rows.sort_by_key(|row| row.contains(",ill,"));
+    fs::write(folder.path().join("labels.csv"), format!("image,label,patient\n{}\n", rows.join("\n"))).unwrap();
+    let (before, rest) = text.split_once("split").unwrap();
+    let (_, after) = rest.split_once('\n').unwrap();
+    let group = "group = `patient`";
+    assert!(before.contains(group), "{before}");
+    let before = before.replace(group, "group = none(because = \"a test\")");
+    fs::write(folder.path().join("table.pipe"), format!("{before}split {{ cv = kfold(2) }}\n{after}")).unwrap();
+    refused(folder.path(), "table.pipe", 1).says("would learn without any image of");
+}
+
+#[test]
 fn tables_with_nothing_to_learn_from_stop_a_run() {
     let folder = tempfile::tempdir().unwrap();
     let text = table_study(folder.path());

@@ -147,6 +147,18 @@ impl Problems {
         self.push(Diagnostic::new(Code::E0211, format!("{} cannot be read", name(path))).at(at, shown(why)).help(help));
     }
 
+    /// E0211: a folder where a table is wanted.
+    pub fn table_is_folder(&mut self, path: &str, at: Option<Span>) {
+        self.push(
+            Diagnostic::new(Code::E0211, format!("{} is a folder, not a table", name(path))).at(at, "a folder").help(
+                format!(
+                    "name a file in it, or, if it holds one folder a class, write\n  table = folder(\"{}\")",
+                    shown(path)
+                ),
+            ),
+        );
+    }
+
     /// E0211: the file is no table in text form.
     pub fn table_is_no_text(&mut self, path: &str, what: &str, help: &str, at: Option<Span>) {
         self.push(Diagnostic::new(Code::E0211, format!("{} is {what}", name(path))).at(at, "read just now").help(help));

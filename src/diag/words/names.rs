@@ -517,7 +517,7 @@ impl Problems {
         let running = list(running);
         self.push(
             Diagnostic::new(Code::E0110, format!("`{name}` is known but this version does not run it yet"))
-                .label(span, format!("a {one} of a later version"))
+                .label(span, format!("{} {one} of a later version", article(one)))
                 .help(format!("it runs: {running}")),
         );
     }

@@ -87,14 +87,18 @@ impl Problems {
             (_, more) => format!("; too few of {} and {more} more as well", others.join(", ")),
         };
         let fewer = few.patients.saturating_sub(few.needed - few.folds);
-        let way = if fewer >= 2 { format!("use {fewer} folds, or ") } else { "find more of it, or ".to_owned() };
-        let help = match few.neighbour {
-            Some(other) => format!(
-                "{way}merge the class:\n  merge = {{ \"{0} or {1}\" = [\"{0}\", \"{1}\"] }}",
-                shown(few.class),
-                shown(other)
-            ),
-            None => format!("{way}take the class out of `classes`"),
+        let help = match (few.neighbour, fewer) {
+            (Some(other), _) => {
+                let way = if fewer >= 2 { format!("use {fewer} folds") } else { "find more of it".to_owned() };
+                format!(
+                    "{way}, or merge the class:\n  merge = {{ \"{0} or {1}\" = [\"{0}\", \"{1}\"] }}",
+                    shown(few.class),
+                    shown(other)
+                )
+            }
+            // Without the class there would be no two classes left that have enough.
+            (None, 2..) => format!("use {fewer} folds, or find more {}s with this class", few.unit),
+            (None, 0..=1) => format!("find more {}s with this class: {} at least", few.unit, few.needed),
         };
         self.push(
             Diagnostic::new(Code::E0306, message)
@@ -113,7 +117,7 @@ impl Problems {
                     format!("all {} of it: when that fold is scored, none is learned from", counted(images, "image")),
                 )
                 .at(label, "the class")
-                .help("deal its patients into several folds, or take the class out of `classes`"),
+                .help("deal its patients into several folds, or list only other classes:\n  classes = [\"first\", \"second\"]"),
         );
     }
 
@@ -130,7 +134,7 @@ impl Problems {
                 Code::W0307,
                 format!("patient {} holds {} of all {} images", name(patient), percent(held, all), name(class)),
             )
-            .at(at, format!("{} of {}; {} hold the rest", count(held), counted(all, "image"), counted(others, "other patient")))
+            .at(at, format!("{} of {}; {} {} the rest", count(held), counted(all, "image"), counted(others, "other patient"), if others == 1 { "holds" } else { "hold" }))
             .help("the fold that scores this patient scores one person;\ncount patients, not images:\n  evaluate { unit = patient }"),
         );
     }

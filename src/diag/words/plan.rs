@@ -1,6 +1,6 @@
 //! Sentences about what only the bytes of the images, the weights and the folds show.
 
-use crate::diag::{Code, Diagnostic, Problems};
+use crate::diag::{Code, Diagnostic, Problems, suggest};
 use crate::source::Span;
 
 fn at(diagnostic: Diagnostic, span: Option<Span>, text: &str) -> Diagnostic {
@@ -21,10 +21,37 @@ impl Problems {
         );
     }
 
+    /// E0104: a study's name that is none for a folder.
+    pub fn study_name(&mut self, name: &str, span: Span) {
+        let shown: String = name.chars().take(40).flat_map(char::escape_debug).collect();
+        let problem = Diagnostic::new(Code::E0104, format!("`{shown}` is no name for a study"));
+        self.push(at(problem, Some(span), "its results lie in a folder of this name").help(
+            "letters, digits, `_`, `-`, `.` and blanks, from a letter or digit to a letter or digit:\n  study chest_2026 { ... }",
+        ));
+    }
+
     /// E0306: the folds cannot be dealt.
     pub fn cannot_split(&mut self, span: Option<Span>, why: &str) {
         let problem = Diagnostic::new(Code::E0306, format!("the patients cannot be dealt into these folds: {why}"));
         self.push(at(problem, span, "asked here").help("ask for fewer folds, or keep more patients"));
+    }
+
+    /// E0203: `class_weights` names a class that there is not.
+    pub fn weight_of_no_class(&mut self, class: &str, classes: &[String], span: Option<Span>) {
+        let help = match suggest::nearest(class, classes.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the classes are: {}", classes.join(", ")),
+        };
+        let problem = Diagnostic::new(Code::E0203, format!("`class_weights` names `{class}`, which is no class here"));
+        self.push(at(problem, span, "weighed here").help(help));
+    }
+
+    /// E0306: a fold that would learn without one of the classes.
+    pub fn fold_without_class(&mut self, span: Option<Span>, fold: u32, class: &str) {
+        let problem = Diagnostic::new(Code::E0306, format!("fold {fold} would learn without any image of `{class}`"));
+        self.push(at(problem, span, "dealt here").help(
+            "deal every class into every fold:  cv = stratified_group_kfold(5)\nor ask for other folds, or another seed",
+        ));
     }
 
     /// E0104: `split.run` names no fold.

@@ -1,9 +1,15 @@
 //! Sentences about what settings mean together: leakage, weights, losses, patience.
 
+use super::data::counted;
 use super::names::list;
 use crate::diag::suggest::nearest;
 use crate::diag::{Code, Diagnostic, Problems};
 use crate::source::Span;
+
+/// `1 epoch`, `30 epochs`.
+fn epochs_of(number: u32) -> String {
+    counted(usize::try_from(number).unwrap_or(usize::MAX), "epoch")
+}
 
 impl Problems {
     /// E0301: a study without patients.
@@ -169,9 +175,9 @@ impl Problems {
     /// W0407: frozen for the whole of the training.
     pub fn backbone_never_trains(&mut self, frozen: u32, epochs: u32, at: Span, epochs_at: Option<Span>) {
         let mut diagnostic = Diagnostic::new(Code::W0407, "the backbone would never train")
-            .label(at, format!("frozen for {frozen} epochs"));
+            .label(at, format!("frozen for {}", epochs_of(frozen)));
         if let Some(epochs_at) = epochs_at {
-            diagnostic = diagnostic.label(epochs_at, format!("{epochs} epochs in all"));
+            diagnostic = diagnostic.label(epochs_at, format!("{} in all", epochs_of(epochs)));
         }
         self.push(diagnostic.help(format!(
             "train longer:  epochs = {}\nor say that it is meant:  freeze = all",
@@ -202,14 +208,34 @@ impl Problems {
 
     /// W0505: patience that cannot run out.
     pub fn patience_too_long(&mut self, who: &str, patience: u32, epochs: u32, at: Span, epochs_at: Option<Span>) {
-        let mut diagnostic = Diagnostic::new(Code::W0505, format!("{who} cannot act within {epochs} epochs"))
-            .label(at, format!("waits for {patience} epochs"));
+        let mut diagnostic = Diagnostic::new(Code::W0505, format!("{who} cannot act within {}", epochs_of(epochs)))
+            .label(at, format!("waits for {}", epochs_of(patience)));
         if let Some(epochs_at) = epochs_at {
-            diagnostic = diagnostic.label(epochs_at, format!("{epochs} epochs in all"));
+            diagnostic = diagnostic.label(epochs_at, format!("{} in all", epochs_of(epochs)));
         }
         let shorter = (epochs / 3).max(1);
         let unit = if shorter == 1 { "epoch" } else { "epochs" };
-        self.push(diagnostic.help(format!("write  patience = {shorter}{unit}  or train longer")));
+        // In a single epoch there is nothing to wait for.
+        let help = if shorter < epochs {
+            format!("write  patience = {shorter}{unit}  or train longer")
+        } else {
+            format!("train longer:  epochs = {}\nor leave {who} out", patience.saturating_mul(3).max(5))
+        };
+        self.push(diagnostic.help(help));
+    }
+
+    /// E0104: a warm-up that is longer than the training.
+    pub fn warmup_too_long(&mut self, warmup: f64, epochs: u32, at: Span, epochs_at: Option<Span>) {
+        let all = epochs_of(epochs);
+        let mut diagnostic =
+            Diagnostic::new(Code::E0104, format!("`warmup` must be within {all}, but this is {warmup} epochs"))
+                .label(at, "the learning rate would never come down");
+        if let Some(epochs_at) = epochs_at {
+            diagnostic = diagnostic.label(epochs_at, format!("{all} in all"));
+        }
+        let shorter = (epochs / 5).max(1);
+        let unit = if shorter == 1 { "epoch" } else { "epochs" };
+        self.push(diagnostic.help(format!("write  warmup = {shorter}{unit}  or train longer")));
     }
 
     /// W0505: a cosine that stopping cuts.
