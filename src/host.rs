@@ -3,6 +3,7 @@
 //! [`RealHost`] is the machine; [`MemHost`] is a map of files for tests and editors. What is *written* goes
 //! through `store`.
 
+use rayon::slice::ParallelSliceMut as _;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -118,7 +119,7 @@ impl Host for RealHost {
         for entry in std::fs::read_dir(here(path))? {
             names.push(entry?.file_name().to_string_lossy().into_owned());
         }
-        names.sort_unstable();
+        names.par_sort_unstable();
         Ok(names)
     }
 

@@ -9,7 +9,7 @@ use indexmap::IndexSet;
 /// One column: its distinct cells in order of first appearance, and which of them each row holds.
 #[derive(Debug, Clone, Default)]
 pub struct Column {
-    values: IndexSet<Box<str>>,
+    values: IndexSet<Box<str>, foldhash::fast::RandomState>,
     codes: Vec<u32>,
 }
 
@@ -17,7 +17,7 @@ impl Column {
     /// An empty column with room for so many rows.
     #[must_use]
     pub fn with_capacity(rows: usize) -> Self {
-        Self { values: IndexSet::new(), codes: Vec::with_capacity(rows) }
+        Self { values: IndexSet::default(), codes: Vec::with_capacity(rows) }
     }
 
     /// Adds a row.
