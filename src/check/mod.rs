@@ -16,16 +16,16 @@ mod value;
 use std::path::{Path, PathBuf};
 
 use self::eval::Evaluator;
-pub use self::params::Overrides;
+pub use self::params::{Overrides, Pick};
 use self::reader::Reader;
 pub use self::run::{Device, RunBlock, RunBlocks};
 use crate::catalog::blocks;
 use crate::data::{self, Dataset};
 use crate::diag::{Code, Problems};
 use crate::host::Host;
-use crate::source::{FileId, SourceMap};
+use crate::source::{FileId, SourceMap, Span};
 use crate::study::{Places, Source, Study, Weights};
-use crate::syntax::ast::{Block, File, Item, Param};
+use crate::syntax::ast::{Block, File, Item, Name, Param};
 
 /// The edition this program knows.
 pub const EDITION: &str = "2026";
@@ -39,8 +39,8 @@ pub struct Outcome {
     pub problems: Problems,
     /// The study, if no error was found.
     pub checked: Option<Checked>,
-    /// Its images, if the table could be read.
-    pub dataset: Option<Dataset>,
+    /// The images of its variants, as far as tables could be read; equal data are built once.
+    pub datasets: Vec<Dataset>,
 }
 
 /// A study that holds, and what belongs beside it.
@@ -48,14 +48,87 @@ pub struct Outcome {
 pub struct Checked {
     /// Its file in the [`SourceMap`].
     pub file: FileId,
-    /// What is meant.
-    pub study: Study,
-    /// Where each setting was written.
-    pub places: Places,
     /// The study file's folder; relative paths of the study start here.
     pub base: PathBuf,
     /// Where it may run.
     pub run: RunBlocks,
+    /// What is meant: one variant, or as many as `vary` makes. Never empty; in the order of the file, the choices of
+    /// the first `vary` changing slowest.
+    pub variants: Vec<Variant>,
+    /// How variants are compared; `None` without a `compare` block.
+    pub compare: Option<Compare>,
+}
+
+impl Checked {
+    /// The study's name, which all variants share.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.variants.first().map_or("", |variant| &variant.study.name)
+    }
+
+    /// The variant of a name.
+    #[must_use]
+    pub fn variant(&self, name: &str) -> Option<&Variant> {
+        self.variants.iter().find(|variant| variant.name == name)
+    }
+}
+
+/// One study out of those a file stands for.
+#[derive(Debug, Clone)]
+pub struct Variant {
+    /// The labels of its choices, `resnet18/ce`; empty when nothing varies. Unique among the variants of a study.
+    pub name: String,
+    /// What was chosen, in the order of the `vary` lines.
+    pub choices: Vec<Choice>,
+    /// What is meant.
+    pub study: Study,
+    /// Where each setting was written, in whichever file.
+    pub places: Places,
+    /// Its images: an index into [`Outcome::datasets`].
+    pub dataset: usize,
+}
+
+/// What a variant takes of one `vary`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// The setting that varies, `model.backbone`.
+    pub path: String,
+    /// What it is called: the key of the record, or made of the value. No `/` and no blank at its ends.
+    pub label: String,
+    /// Where the value stands.
+    pub span: Span,
+}
+
+/// `compare { ... }`: what the report says of differences between variants.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Compare {
+    /// The name of the variant that all others are compared with.
+    pub baseline: String,
+    /// How a difference is judged.
+    pub test: CompareTest,
+    /// How several differences are judged together.
+    pub correction: Correction,
+    /// Where the block stands.
+    pub span: Span,
+}
+
+/// Tests of a difference between two variants on the same patients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CompareTest {
+    /// Patients drawn with replacement, both variants judged on the same draws.
+    PairedBootstrap {
+        /// How many draws.
+        draws: u32,
+    },
+}
+
+/// How p-values of several comparisons are held together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Correction {
+    /// Holm's step-down procedure.
+    Holm,
+    /// As they are.
+    None,
 }
 
 /// Checks a `.pipe` file and the table it names.
@@ -67,7 +140,7 @@ pub fn check_file(host: &dyn Host, path: &Path, overrides: &Overrides) -> Outcom
         Err(error) => {
             let mut problems = Problems::new();
             problems.file_unreadable(&name, &error.to_string());
-            Outcome { map: SourceMap::new(), problems, checked: None, dataset: None }
+            Outcome { map: SourceMap::new(), problems, checked: None, datasets: Vec::new() }
         }
     }
 }
@@ -88,9 +161,9 @@ fn check_bytes(
     let mut map = SourceMap::new();
     let (id, parsed) = crate::syntax::read(&mut map, name, path, bytes);
     let mut problems = parsed.problems;
-    let (meant, dataset) = check_tree(host, &mut map, (id, &parsed.file), base, overrides, &mut problems);
+    let (meant, datasets) = check_tree(host, &mut map, (id, &parsed.file), base, overrides, &mut problems);
     let checked = meant.filter(|_| !problems.has_errors());
-    Outcome { map, problems, checked, dataset }
+    Outcome { map, problems, checked, datasets }
 }
 
 fn check_tree(
@@ -100,7 +173,7 @@ fn check_tree(
     base: &Path,
     overrides: &Overrides,
     problems: &mut Problems,
-) -> (Option<Checked>, Option<Dataset>) {
+) -> (Option<Checked>, Vec<Dataset>) {
     edition(file, problems);
     let params: Vec<&Param> = file
         .items
@@ -120,27 +193,70 @@ fn check_tree(
     if broken {
         evaluator.mark_all_used();
     }
-    let [study] = studies.as_slice() else {
-        if !(broken && studies.is_empty()) {
-            evaluator.problems.not_one_study(file.span, &studies.iter().map(|s| s.keyword.span).collect::<Vec<_>>());
-        }
+    let picked = pick(map, file, &studies, &overrides.study, broken, &mut evaluator);
+    if picked.is_empty() {
         evaluator.mark_all_used();
-        runs(file, &mut evaluator, &mut run);
-        problems.extend(evaluator.problems);
-        return (None, None);
-    };
-    let mut reader = Reader::new(evaluator, study);
-    let study = read(&mut reader, study);
-    // Only E0301 wants it, and reading a table twice takes time.
-    let patient_column = if reader.is_written("data.group") { None } else { patient_column(host, base, &study) };
-    rules::check(&mut reader, &study, patient_column.as_deref());
-    weights_file(host, base, &study, &mut reader);
-    runs(file, &mut reader.evaluator, &mut run);
-    reader.evaluator.warn_unused();
-    let dataset = dataset(host, base, &study, &mut reader);
-    let Reader { evaluator, places, .. } = reader;
+    }
+    let mut variants = Vec::new();
+    let mut datasets = Vec::new();
+    for block in &picked {
+        let mut reader = Reader::new(evaluator, block);
+        let study = read(&mut reader, block);
+        // Only E0301 wants it, and reading a table twice takes time.
+        let patient_column = if reader.is_written("data.group") { None } else { patient_column(host, base, &study) };
+        rules::check(&mut reader, &study, patient_column.as_deref());
+        weights_file(host, base, &study, &mut reader);
+        let dataset = dataset(host, base, &study, &mut reader);
+        let places;
+        Reader { evaluator, places, .. } = reader;
+        variants.push(Variant { name: String::new(), choices: Vec::new(), study, places, dataset: datasets.len() });
+        datasets.extend(dataset);
+    }
+    runs(file, &mut evaluator, &mut run);
+    evaluator.warn_unused();
     problems.extend(evaluator.problems);
-    (Some(Checked { file: id, study, places, base: base.to_path_buf(), run }), dataset)
+    let checked = Checked { file: id, base: base.to_path_buf(), run, variants, compare: None };
+    (Some(checked).filter(|_| picked.len() == 1), datasets)
+}
+
+/// The studies to look at; none after telling E0112.
+fn pick<'a>(
+    map: &mut SourceMap,
+    file: &File,
+    studies: &[&'a Block],
+    pick: &Pick,
+    broken: bool,
+    evaluator: &mut Evaluator<'_>,
+) -> Vec<&'a Block> {
+    let problems = &mut evaluator.problems;
+    let name = |block: &&'a Block| block.labels.first().map_or("", |label| label.text.as_str());
+    let names: Vec<&str> = studies.iter().map(name).collect();
+    let spans: Vec<Span> = studies.iter().map(|block| block.keyword.span).collect();
+    if studies.is_empty() {
+        // One that was mended may have lost its study's header.
+        if !broken {
+            problems.no_study(file.span);
+        }
+        return Vec::new();
+    }
+    match pick {
+        Pick::Every => studies.to_vec(),
+        Pick::Only if studies.len() == 1 => studies.to_vec(),
+        Pick::Only => {
+            problems.several_studies(&spans, &names);
+            Vec::new()
+        }
+        Pick::Named(wanted) => {
+            let picked: Vec<&Block> = studies.iter().filter(|block| name(block) == wanted).copied().collect();
+            if picked.is_empty() {
+                let text = format!("--study {wanted}");
+                let start = "--study ".len();
+                let line = map.add("command line", None, text.clone());
+                problems.no_such_study(wanted, Span::new(line, start, text.len()), &names);
+            }
+            picked
+        }
+    }
 }
 
 fn edition(file: &File, problems: &mut Problems) {
@@ -154,7 +270,7 @@ fn edition(file: &File, problems: &mut Problems) {
 
 /// Takes the top-level names in, and picks the studies out.
 fn items<'a>(file: &'a File, evaluator: &mut Evaluator<'a>) -> (Vec<&'a Block>, RunBlocks) {
-    let mut studies = Vec::new();
+    let mut studies: Vec<&Block> = Vec::new();
     for item in &file.items {
         match item {
             Item::Let(one) => evaluator.bind_let(&one.name, &one.value, 0),
@@ -166,7 +282,17 @@ fn items<'a>(file: &'a File, evaluator: &mut Evaluator<'a>) -> (Vec<&'a Block>, 
                 evaluator.mark_all_used();
             }
             Item::Block(block) => match block.keyword.text.as_str() {
-                "study" => studies.push(block),
+                "study" => {
+                    let named = |label: &Name| {
+                        let first = |block: &&Block| block.labels.first().is_some_and(|first| first.text == label.text);
+                        studies.iter().copied().find(first).and_then(|block: &Block| block.labels.first())
+                    };
+                    if let Some((first, second)) = block.labels.first().and_then(|label| Some((named(label)?, label))) {
+                        evaluator.problems.name_twice(&second.text, first.span, second.span);
+                    } else {
+                        studies.push(block);
+                    }
+                }
                 "run" => {}
                 other => {
                     let inside = blocks::block(other).is_some() || blocks::LATER_BLOCKS.contains(&other);

@@ -14,7 +14,20 @@ use crate::diag::Problems;
 use crate::source::{FileId, SourceMap, Span};
 use crate::syntax::ast::{Expr, ExprKind, Field, Name, Number, Param, Text, TextPart, Type, Unit};
 
-/// Values for `param`s from outside the file. What `--set` says counts before what the values file says.
+/// Which studies of a file are looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Pick {
+    /// The only one; several are E0112.
+    #[default]
+    Only,
+    /// `--study NAME`.
+    Named(String),
+    /// All of them, for checking; what is not one study gives no [`Checked`](super::Checked).
+    Every,
+}
+
+/// What is said from outside the file: values for `param`s, and which study is meant. What `--set` says counts before
+/// what the values file says.
 ///
 /// A relative `path` starts where it was written: in the working directory for `--set`, in the values file's folder
 /// for `--params`, and in the study file's folder for a default.
@@ -24,6 +37,8 @@ pub struct Overrides {
     pub set: Vec<String>,
     /// `--params values.yaml`: the file's name and its text.
     pub values: Option<(String, String)>,
+    /// `--study NAME`.
+    pub study: Pick,
 }
 
 /// A value from outside for one `param`.

@@ -2,6 +2,8 @@
 
 use clap::Args;
 
+use crate::check::Pick;
+
 use super::{Errors, Outcomes, StudyArguments, print, summary, talk};
 
 #[derive(Debug, Args)]
@@ -15,7 +17,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Outcomes {
     let study = &arguments.study;
-    let outcome = match study.check() {
+    let outcome = match study.check(Pick::Every) {
         Ok(outcome) => outcome,
         Err(outcome) => return outcome,
     };
@@ -27,15 +29,21 @@ pub(super) fn run(arguments: &Arguments) -> Outcomes {
     } else {
         study.tell(&outcome.map, &outcome.problems);
         if study.errors == Errors::Text {
-            let what = match &outcome.dataset {
-                Some(dataset) => format!(
+            let variants = match &outcome.checked {
+                Some(checked) if checked.variants.len() > 1 => format!("{} variants; ", checked.variants.len()),
+                Some(_) | None => String::new(),
+            };
+            let images = match outcome.datasets.as_slice() {
+                [] => String::new(),
+                [dataset] => format!(
                     "{} images of {} patients in {} classes; ",
                     dataset.images.len(),
                     dataset.patients.len(),
                     dataset.classes.len()
                 ),
-                None => String::new(),
+                several => format!("{} data sets; ", several.len()),
             };
+            let what = variants + &images;
             talk(&format!("{}: {what}{}", study.study.display(), summary(&outcome.problems)));
         }
     }

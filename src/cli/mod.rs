@@ -18,11 +18,11 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::check::{Checked, Outcome, Overrides, check_file};
+use crate::check::{Checked, Outcome, Overrides, Pick, Variant, check_file};
 use crate::data::Dataset;
 use crate::diag::{Problems, Severity, json, render};
 use crate::host::RealHost;
-use crate::source::SourceMap;
+use crate::source::{SourceMap, Span};
 use crate::store::Store;
 
 /// Medical-imaging studies as small text files: patients never leak, folds share work, one report.
@@ -66,6 +66,9 @@ struct StudyArguments {
     /// The study, a .pipe file
     #[arg(value_name = "STUDY")]
     study: PathBuf,
+    /// Which study, if the file holds several
+    #[arg(long = "study", value_name = "NAME")]
+    name: Option<String>,
     /// Set a `param` of the study; may be given several times
     #[arg(long = "set", value_name = "NAME=VALUE")]
     set: Vec<String>,
@@ -208,8 +211,8 @@ impl StudyArguments {
         }
     }
 
-    /// Reads and checks the study without telling anything.
-    fn check(&self) -> Result<Outcome, Outcomes> {
+    /// Reads and checks the study without telling anything. `alone`: what is looked at without `--study`.
+    fn check(&self, alone: Pick) -> Result<Outcome, Outcomes> {
         let values = match &self.params {
             None => None,
             Some(path) => match std::fs::read_to_string(path) {
@@ -220,35 +223,51 @@ impl StudyArguments {
                 }
             },
         };
-        let overrides = Overrides { set: self.set.clone(), values };
+        let study = self.name.clone().map_or(alone, Pick::Named);
+        let overrides = Overrides { set: self.set.clone(), values, study };
         Ok(check_file(&RealHost, &self.study, &overrides))
     }
 
     /// Reads and checks the study, tells its problems, and goes on only if there is no error.
     fn load(&self) -> Result<Loaded, Outcomes> {
-        let outcome = self.check()?;
+        let outcome = self.check(Pick::Only)?;
         self.tell(&outcome.map, &outcome.problems);
         if outcome.problems.has_errors() {
             self.tell_count(&outcome.problems);
             return Err(Outcomes::Errors);
         }
-        match (outcome.checked, outcome.dataset) {
-            (Some(checked), Some(dataset)) => Ok(Loaded {
-                map: outcome.map,
-                checked,
-                dataset,
-                #[cfg(feature = "run")]
-                warnings: outcome.problems,
-            }),
-            _ => Err(Outcomes::Errors),
+        let Some(checked) = outcome.checked else { return Err(Outcomes::Errors) };
+        let [variant] = checked.variants.as_slice() else {
+            let mut problems = Problems::new();
+            problems.several_variants(checked.variants.len(), vary_place(&checked));
+            self.tell(&outcome.map, &problems);
+            return Err(Outcomes::Errors);
+        };
+        let (variant, mut datasets) = (variant.clone(), outcome.datasets);
+        if variant.dataset >= datasets.len() {
+            return Err(Outcomes::Errors);
         }
+        Ok(Loaded {
+            map: outcome.map,
+            checked,
+            dataset: datasets.swap_remove(variant.dataset),
+            variant,
+            #[cfg(feature = "run")]
+            warnings: outcome.problems,
+        })
     }
+}
+
+/// Where the first `vary` of a study stands.
+fn vary_place(checked: &Checked) -> Option<Span> {
+    checked.variants.first()?.choices.first().map(|choice| choice.span)
 }
 
 /// A study without errors.
 struct Loaded {
     map: SourceMap,
     checked: Checked,
+    variant: Variant,
     dataset: Dataset,
     #[cfg(feature = "run")]
     warnings: Problems,
@@ -285,7 +304,7 @@ impl StoreArguments {
     /// Digest of the first weights, told as a problem when they are not there.
     #[cfg(feature = "run")]
     fn weights(&self, study: &StudyArguments, loaded: &Loaded) -> Result<Option<crate::nn::weights::Found>, Outcomes> {
-        crate::exec::find_weights(&loaded.checked, &self.folders()).map_err(|problems| {
+        crate::exec::find_weights(&loaded.variant, &loaded.checked.base, &self.folders()).map_err(|problems| {
             study.tell(&loaded.map, &problems);
             Outcomes::Errors
         })
@@ -308,10 +327,12 @@ impl StoreArguments {
         let options = crate::plan::Options { verify: self.verify, weights, progress: None };
         let store = self.existing();
         let dataset = loaded.dataset.clone();
-        crate::plan::plan(&loaded.checked, dataset, &RealHost, store.as_ref(), &options).map_err(|problems| {
-            study.tell(&loaded.map, &problems);
-            study.tell_count(&problems);
-            Outcomes::Errors
-        })
+        crate::plan::plan(&loaded.checked, &loaded.variant, dataset, &RealHost, store.as_ref(), &options).map_err(
+            |problems| {
+                study.tell(&loaded.map, &problems);
+                study.tell_count(&problems);
+                Outcomes::Errors
+            },
+        )
     }
 }

@@ -32,7 +32,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcomes {
         Ok(loaded) => loaded,
         Err(outcome) => return outcome,
     };
-    let study = &loaded.checked.study;
+    let study = &loaded.variant.study;
     let mut rows = Vec::new();
     for index in spread(&loaded.dataset, arguments.rows as usize) {
         let Some(image) = loaded.dataset.images.get(index) else { continue };
@@ -48,7 +48,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcomes {
             Ok(pixels) => images::prepare(&study.images.prepare, pixels),
             Err(why) => {
                 let mut problems = crate::diag::Problems::new();
-                problems.unreadable_image(loaded.checked.places.nearest("data.image"), &image.name, image.row, &why, 1);
+                problems.unreadable_image(loaded.variant.places.nearest("data.image"), &image.name, image.row, &why, 1);
                 arguments.study.tell(&loaded.map, &problems);
                 return Outcomes::Errors;
             }

@@ -79,7 +79,7 @@ mod with_engine {
             // Fails only if the pool was built before, which nothing here does.
             let _ = rayon::ThreadPoolBuilder::new().num_threads(threads as usize).build_global();
         }
-        let folder = arguments.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&loaded.checked.study.name));
+        let folder = arguments.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(loaded.checked.name()));
         let run_folder = match RunFolder::open(&folder) {
             Ok(Some(run_folder)) => run_folder,
             Ok(None) => {
@@ -113,7 +113,14 @@ mod with_engine {
             weights: found.as_ref().map(|found| found.sha256.clone()),
             progress: None,
         };
-        let plan = match plan::plan(&loaded.checked, loaded.dataset.clone(), &RealHost, Some(&store), &options) {
+        let plan = match plan::plan(
+            &loaded.checked,
+            &loaded.variant,
+            loaded.dataset.clone(),
+            &RealHost,
+            Some(&store),
+            &options,
+        ) {
             Ok(plan) => plan,
             Err(problems) => {
                 arguments.study.tell(&loaded.map, &problems);
@@ -138,7 +145,7 @@ mod with_engine {
         let context = Context {
             host: &RealHost,
             store: &store,
-            checked: &loaded.checked,
+            variant: &loaded.variant,
             weights: found.as_ref(),
             device,
             stop: &STOP,

@@ -28,10 +28,10 @@ pub(super) fn run(arguments: &Arguments) -> Outcomes {
         Ok(loaded) => loaded,
         Err(outcome) => return outcome,
     };
-    let spec = &loaded.checked.study.split;
-    let place = loaded.checked.places.nearest("split.cv");
+    let spec = &loaded.variant.study.split;
+    let place = loaded.variant.places.nearest("split.cv");
     let mut problems = Problems::new();
-    let folds = match split::deal(spec, &loaded.dataset, loaded.checked.study.seed) {
+    let folds = match split::deal(spec, &loaded.dataset, loaded.variant.study.seed) {
         Ok(folds) => folds,
         Err(error) => {
             problems.cannot_split(place, &error.to_string());

@@ -8,11 +8,11 @@ mod manifest;
 mod steps;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::check::Checked;
+use crate::check::Variant;
 use crate::data::Origin;
 use crate::diag::Problems;
 use crate::graph::Work;
@@ -96,7 +96,7 @@ pub struct Context<'a> {
     /// Finished work.
     pub store: &'a Store,
     /// Where every setting stands, for problems that only running shows.
-    pub checked: &'a Checked,
+    pub variant: &'a Variant,
     /// First weights, if the study has any.
     pub weights: Option<&'a Found>,
     /// Where tensors live.
@@ -127,22 +127,22 @@ fn say(talk: &Talk<'_>, event: Event) {
     }
 }
 
-/// Finds the first weights of a model.
+/// Finds the first weights of a variant's model; `base` is the study file's folder.
 ///
 /// # Errors
 /// The problem with its place: not on this machine, or not a weights file.
-pub fn find_weights(checked: &Checked, folders: &[PathBuf]) -> Result<Option<Found>, Problems> {
-    let model: &Model = &checked.study.model;
+pub fn find_weights(variant: &Variant, base: &Path, folders: &[PathBuf]) -> Result<Option<Found>, Problems> {
+    let model: &Model = &variant.study.model;
     if model.weights == Weights::None {
         return Ok(None);
     }
-    weights::lookup(model, &checked.base, folders).map_err(|error| weights_problem(checked, &error))
+    weights::lookup(model, base, folders).map_err(|error| weights_problem(variant, &error))
 }
 
 /// What is wrong with first weights, at the place that asks for them.
-fn weights_problem(checked: &Checked, error: &WeightsError) -> Problems {
+fn weights_problem(variant: &Variant, error: &WeightsError) -> Problems {
     let mut problems = Problems::new();
-    let place = checked.places.nearest("model.backbone.weights");
+    let place = variant.places.nearest("model.backbone.weights");
     match error {
         WeightsError::NotFound { .. } | WeightsError::Unreadable { .. } => {
             problems.weights_not_found(place, &error.to_string(), error.help());
@@ -169,7 +169,7 @@ fn check_weights(plan: &Plan, context: &Context<'_>) -> Result<(), RunError> {
     let network = Network::new(plan.study.model.backbone, plan.dataset.classes.len(), 0, &choose(Choice::Cpu)?.1);
     match weights::load(network, &found.bytes, Head::Replace) {
         Ok(_) => Ok(()),
-        Err(error) => Err(RunError::Problems(weights_problem(context.checked, &error))),
+        Err(error) => Err(RunError::Problems(weights_problem(context.variant, &error))),
     }
 }
 

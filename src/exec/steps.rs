@@ -173,7 +173,7 @@ impl Runner<'_> {
         // Drawn images have no digests; otherwise there is one an image, in their order.
         let digests: Vec<[u8; 32]> = digests.into_values().map(|digest| *digest.as_bytes()).collect();
         let mut problems = Problems::new();
-        audit::tell(dataset, &audit::identical(dataset, &digests), &self.context.checked.places, &mut problems);
+        audit::tell(dataset, &audit::identical(dataset, &digests), &self.context.variant.places, &mut problems);
         if problems.has_errors() { Err(RunError::Problems(problems)) } else { Ok(()) }
     }
 
@@ -207,7 +207,7 @@ impl Runner<'_> {
         if let Some((index, why)) = failures.first()
             && let Some(image) = self.plan.dataset.images.get(*index)
         {
-            let place = self.context.checked.places.nearest("data.image");
+            let place = self.context.variant.places.nearest("data.image");
             problems.unreadable_image(place, &image.name, image.row, why, failures.len());
         }
         RunError::Problems(problems)
@@ -380,7 +380,7 @@ impl Runner<'_> {
         }
         match error {
             TrainError::Interrupted => RunError::Interrupted,
-            TrainError::Weights(error) => RunError::Problems(super::weights_problem(self.context.checked, &error)),
+            TrainError::Weights(error) => RunError::Problems(super::weights_problem(self.context.variant, &error)),
             other @ (TrainError::Diverged { .. }
             | TrainError::Image { .. }
             | TrainError::TooFewImages { .. }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
-use crate::check::Checked;
+use crate::check::{Checked, Variant};
 use crate::data::{Dataset, Origin, audit};
 use crate::diag::Problems;
 use crate::graph::{self, Dag, Inputs, Key, Node, NodeId};
@@ -72,23 +72,24 @@ pub struct Options<'a> {
     pub progress: Option<&'a (dyn Fn(usize, usize) + Sync)>,
 }
 
-/// Plans a checked study.
+/// Plans one variant of a checked study; `dataset` is the variant's.
 ///
 /// # Errors
 /// Problems found only in the bytes: unreadable files, pixels of two patients, folds that cannot be dealt.
 pub fn plan(
     checked: &Checked,
+    variant: &Variant,
     dataset: Dataset,
     host: &dyn Host,
     store: Option<&Store>,
     options: &Options<'_>,
 ) -> Result<Plan, Problems> {
     let mut problems = Problems::new();
-    let study = checked.study.clone();
-    let images = image_keys(&dataset, host, store, options, &mut problems, checked);
+    let study = variant.study.clone();
+    let images = image_keys(&dataset, host, store, options, &mut problems, variant);
     let table = table_key(&study, checked, host);
     if images.len() == dataset.images.len() {
-        audit::tell(&dataset, &audit::identical(&dataset, &images), &checked.places, &mut problems);
+        audit::tell(&dataset, &audit::identical(&dataset, &images), &variant.places, &mut problems);
     }
     if problems.has_errors() {
         return Err(problems);
@@ -96,24 +97,24 @@ pub fn plan(
     let folds = match split::deal(&study.split, &dataset, study.seed) {
         Ok(folds) => folds,
         Err(error) => {
-            problems.cannot_split(checked.places.nearest("split.cv"), &error.to_string());
+            problems.cannot_split(variant.places.nearest("split.cv"), &error.to_string());
             return Err(problems);
         }
     };
     let trained: Vec<u32> =
         (0..folds.count).filter(|fold| study.split.run.is_empty() || study.split.run.contains(fold)).collect();
     if trained.is_empty() {
-        problems.no_such_fold(checked.places.nearest("split.run"), &study.split.run, folds.count);
+        problems.no_such_fold(variant.places.nearest("split.run"), &study.split.run, folds.count);
         return Err(problems);
     }
     if let Some((fold, class)) = split::untaught(&dataset, &folds, &trained) {
-        problems.fold_without_class(checked.places.nearest("split.cv"), fold, &class);
+        problems.fold_without_class(variant.places.nearest("split.cv"), fold, &class);
         return Err(problems);
     }
     let split = match split::table(&study.split, &dataset, &folds, &trained) {
         Ok(table) => table,
         Err(leak) => {
-            problems.leak_in_folds(checked.places.nearest("split.cv"), &leak.to_string());
+            problems.leak_in_folds(variant.places.nearest("split.cv"), &leak.to_string());
             return Err(problems);
         }
     };
@@ -155,7 +156,7 @@ fn image_keys(
     store: Option<&Store>,
     options: &Options<'_>,
     problems: &mut Problems,
-    checked: &Checked,
+    variant: &Variant,
 ) -> Vec<Key> {
     let under = match &dataset.origin {
         Origin::Phantoms { images, patients, seed } => {
@@ -209,7 +210,7 @@ fn image_keys(
     if let Some((index, error)) = failed.first()
         && let Some(image) = dataset.images.get(*index)
     {
-        let place = checked.places.nearest("data.image");
+        let place = variant.places.nearest("data.image");
         problems.unreadable_image(place, &image.name, image.row, error, failed.len());
     }
     keys

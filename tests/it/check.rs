@@ -26,7 +26,13 @@ fn told(outcome: &Outcome) -> Vec<String> {
 fn study(top: &str, body: &str) -> Study {
     let outcome = run(&study_text(top, body), &Overrides::default());
     let told = told(&outcome);
-    outcome.checked.unwrap_or_else(|| panic!("{told:?}\n{}", study_text(top, body))).study
+    outcome.checked.map(only).unwrap_or_else(|| panic!("{told:?}\n{}", study_text(top, body)))
+}
+
+/// The study of a file without `vary`.
+fn only(checked: Checked) -> Study {
+    assert_eq!(checked.variants.len(), 1);
+    checked.variants.into_iter().next().unwrap().study
 }
 
 fn codes(text: &str, overrides: &Overrides) -> Vec<Code> {
@@ -34,11 +40,11 @@ fn codes(text: &str, overrides: &Overrides) -> Vec<Code> {
 }
 
 fn set(values: &[&str]) -> Overrides {
-    Overrides { set: values.iter().map(|one| (*one).to_owned()).collect(), values: None }
+    Overrides { set: values.iter().map(|one| (*one).to_owned()).collect(), ..Overrides::default() }
 }
 
 fn values(text: &str) -> Overrides {
-    Overrides { set: Vec::new(), values: Some(("values.yaml".to_owned(), text.to_owned())) }
+    Overrides { values: Some(("values.yaml".to_owned(), text.to_owned())), ..Overrides::default() }
 }
 
 #[test]
@@ -145,12 +151,12 @@ fn command_line_sets_params() {
         "param epochs : int = 3 where 1..=20\nparam root : path = \"a\"\nparam quick : bool = false\nparam names : list[text] = [\"a\"]\n",
         "  train.epochs = if quick then 1 else epochs\n  question = \"${root}\"\n  seed = if \"b\" in names then 1 else 2\n",
     );
-    let study = run(&text, &set(&["epochs=5", "root=../x y=z", "names=[\"b\"]"])).checked.unwrap().study;
+    let study = only(run(&text, &set(&["epochs=5", "root=../x y=z", "names=[\"b\"]"])).checked.unwrap());
     assert_eq!((study.train.epochs, study.seed), (5, 1));
     // A path that is given outside starts outside, not at the study.
     let outside = std::path::absolute("../x y=z").unwrap();
     assert_eq!(study.question.as_deref(), outside.to_str());
-    assert_eq!(run(&text, &set(&["quick=true"])).checked.unwrap().study.train.epochs, 1);
+    assert_eq!(only(run(&text, &set(&["quick=true"])).checked.unwrap()).train.epochs, 1);
 
     assert_eq!(codes(&text, &set(&["epoch=5"])), [Code::E0106]);
     let outcome = run(&text, &set(&["epoch=5"]));
@@ -171,15 +177,15 @@ fn values_files_set_params() {
         "param epochs : int = 3 where 1..=20\nparam wait : duration = 1epoch\nparam title : text?\n",
         "  train.epochs = epochs\n  train.schedule = cosine(warmup = wait)\n  question = title\n",
     );
-    assert_eq!(run(&text, &Overrides::default()).checked.unwrap().study.question, None);
+    assert_eq!(only(run(&text, &Overrides::default()).checked.unwrap()).question, None);
     let outcome = run(&text, &values("# knobs\nepochs: 7\nwait: 2epochs\ntitle: \"yes: no\"\n"));
-    let study = outcome.checked.unwrap().study;
+    let study = only(outcome.checked.unwrap());
     assert_eq!(study.train.epochs, 7);
     assert_eq!(study.train.schedule, Schedule::Cosine { warmup: 2.0 });
     assert_eq!(study.question.as_deref(), Some("yes: no"));
 
     let both = Overrides { set: vec!["epochs=9".into()], ..values("epochs: 7\n") };
-    assert_eq!(run(&text, &both).checked.unwrap().study.train.epochs, 9);
+    assert_eq!(only(run(&text, &both).checked.unwrap()).train.epochs, 9);
 
     let outcome = run(&text, &values("\nepoch: 7\n"));
     let sorted = outcome.problems.sorted();
@@ -200,7 +206,7 @@ fn run_blocks_stay_outside_of_the_study() {
     let text =
         format!("{}run big {{ device = cuda(1)\n threads = 4 }}\nrun small {{ device = cpu }}\n", study_text("", ""));
     let with = run(&text, &Overrides::default()).checked.unwrap();
-    assert_eq!(with.study, plain.study);
+    assert_eq!(only(with.clone()), only(plain));
     assert_eq!(with.run.blocks["big"].device, Device::Cuda(1));
     assert_eq!(with.run.blocks["big"].threads, Some(4));
     assert_eq!(with.run.blocks["small"].device, Device::Cpu);
@@ -310,8 +316,8 @@ fn shipped_pipelines_are_accepted_with_the_tables_they_are_made_for() {
     );
     let nih = check_source(&host, "nih.pipe", &read("nih_resnet18.pipe"), Path::new(""), &set(&["root=/nih"]));
     assert!(nih.checked.is_some() && told(&nih).is_empty(), "{:?}", told(&nih));
-    assert_eq!(nih.dataset.unwrap().classes, ["Effusion", "Mass", "No Finding"]);
-    let nih = nih.checked.unwrap().study;
+    assert_eq!(nih.datasets[0].classes, ["Effusion", "Mass", "No Finding"]);
+    let nih = only(nih.checked.unwrap());
     assert_eq!((nih.images.side(), nih.split.cv.folds, nih.model.freeze), (256, 5, Freeze::First(0.1)));
 
     let host = small_table(MemHost::new(), "/cxr/labels.csv", "/cxr", "image,label,patient", |p, c| {
@@ -320,7 +326,7 @@ fn shipped_pipelines_are_accepted_with_the_tables_they_are_made_for() {
     });
     let cxr = check_source(&host, "cxr.pipe", &read("chest_xray.pipe"), Path::new(""), &set(&["root=/cxr"]));
     assert!(cxr.checked.is_some() && told(&cxr).is_empty(), "{:?}", told(&cxr));
-    let weights: Vec<f64> = cxr.checked.unwrap().study.train.loss.iter().map(|term| term.weight).collect();
+    let weights: Vec<f64> = only(cxr.checked.unwrap()).train.loss.iter().map(|term| term.weight).collect();
     assert_eq!(weights, [0.6, 0.4]);
 
     let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/cxr_kermany");
@@ -328,7 +334,7 @@ fn shipped_pipelines_are_accepted_with_the_tables_they_are_made_for() {
         let set = set(&[&format!("root={}", shared.display())]);
         let real = check_file(&RealHost, &root.join("chest_xray.pipe"), &set);
         assert!(real.checked.is_some(), "{:?}", told(&real));
-        assert_eq!(real.dataset.unwrap().images.len(), 999);
+        assert_eq!(real.datasets[0].images.len(), 999);
     } else {
         println!("skipped: ../shared is not here");
     }

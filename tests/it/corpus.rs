@@ -41,7 +41,7 @@ fn check(path: &Path) -> Outcome {
     let text = fs::read_to_string(path).expect("a program is text");
     let base = path.parent().expect("a file stands in a folder");
     let set = typed(&text).into_iter().map(|(_, set)| set).collect();
-    check_source(&RealHost, &name(path), &text, base, &Overrides { set, values: None })
+    check_source(&RealHost, &name(path), &text, base, &Overrides { set, ..Overrides::default() })
 }
 
 /// Every `# --set name=value` of a program, with its line.

@@ -512,6 +512,16 @@ impl Problems {
         );
     }
 
+    /// E0110: a file of several variants.
+    pub fn several_variants(&mut self, count: usize, vary: Option<Span>) {
+        let mut diagnostic =
+            Diagnostic::new(Code::E0110, format!("this study has {count} variants, and this version runs one"));
+        if let Some(vary) = vary {
+            diagnostic = diagnostic.label(vary, "the first of them");
+        }
+        self.push(diagnostic.help("write one value instead of `vary`"));
+    }
+
     /// E0110: a member of a family that does not run yet.
     pub fn not_yet_among<'a>(&mut self, one: &str, name: &str, span: Span, running: impl IntoIterator<Item = &'a str>) {
         let running = list(running);
@@ -543,22 +553,33 @@ impl Problems {
         );
     }
 
-    /// E0112: a file holds one study.
-    pub fn not_one_study(&mut self, file: Span, studies: &[Span]) {
-        let Some((first, others)) = studies.split_first() else {
-            self.push(
-                Diagnostic::new(Code::E0112, "this file names no study")
-                    .label(file.start_point(), "no `study` in here")
-                    .help("add  study my_study { data { ... } model { ... } }"),
-            );
-            return;
-        };
+    /// E0112: a file without a study.
+    pub fn no_study(&mut self, file: Span) {
+        self.push(
+            Diagnostic::new(Code::E0112, "this file names no study")
+                .label(file.start_point(), "no `study` in here")
+                .help("add  study my_study { data { ... } model { ... } }"),
+        );
+    }
+
+    /// E0112: a file of several studies, and nobody said which.
+    pub fn several_studies(&mut self, studies: &[Span], names: &[&str]) {
         let mut diagnostic =
             Diagnostic::new(Code::E0112, format!("this file names {} studies, and one is wanted", studies.len()));
-        for other in others {
-            diagnostic = diagnostic.label(*other, "another study");
+        for (at, study) in studies.iter().enumerate() {
+            diagnostic = diagnostic.label(*study, if at == 0 { "a study" } else { "another study" });
         }
-        self.push(diagnostic.label(*first, "a study").help("put each study into a file of its own"));
+        let last = names.last().copied().unwrap_or_default();
+        self.push(diagnostic.help(format!("say which one:  --study {last}")));
+    }
+
+    /// E0112: `--study NAME` names none.
+    pub fn no_such_study(&mut self, name: &str, span: Span, names: &[&str]) {
+        self.push(
+            Diagnostic::new(Code::E0112, format!("this file names no study `{name}`"))
+                .label(span, "no such study")
+                .help(meant_or_all(name, "studies of this file", names)),
+        );
     }
 
     /// E0102: a `let` that needs itself.
