@@ -50,6 +50,15 @@ pub trait Host: Sync {
     /// What the system says.
     fn list(&self, path: &Path) -> io::Result<Vec<String>>;
 
+    /// One name for whatever a path leads to, however the path is written: tells whether two paths are one file.
+    ///
+    /// # Errors
+    /// What the system says: `NotFound`, or that links lead in a circle.
+    fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
+        self.stat(path)?;
+        Ok(without_dots(path))
+    }
+
     /// The bytes of the regular file that `name` (a relative path from a table's cell) names beneath `root`.
     /// A name can never reach outside `root`: neither by `..` nor by a link.
     ///
@@ -64,6 +73,22 @@ pub fn stays_beneath(name: &str) -> bool {
     !name.is_empty()
         && !name.contains('\0')
         && Path::new(name).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+}
+
+/// Without `.` and `x/..`, by the words of the path alone.
+#[must_use]
+pub fn without_dots(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(out.components().next_back(), Some(Component::Normal(_))) => {
+                out.pop();
+            }
+            Component::ParentDir | Component::Normal(_) | Component::RootDir | Component::Prefix(_) => out.push(part),
+        }
+    }
+    out
 }
 
 /// Operating system and processor architecture, `linux x86_64`.
@@ -123,6 +148,10 @@ impl Host for RealHost {
         Ok(names)
     }
 
+    fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
+        std::fs::canonicalize(here(path))
+    }
+
     fn read_beneath(&self, root: &Path, name: &str) -> io::Result<Vec<u8>> {
         use std::io::Read as _;
         let root = cap_std::fs::Dir::open_ambient_dir(here(root), cap_std::ambient_authority())?;
@@ -163,10 +192,11 @@ impl MemHost {
 
 impl Host for MemHost {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        self.files.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.files.get(&without_dots(path)).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {
+        let path = &without_dots(path);
         if let Some(bytes) = self.files.get(path) {
             return Ok(Stat { kind: Kind::File, size: bytes.len() as u64, stamp: 0 });
         }
@@ -177,6 +207,7 @@ impl Host for MemHost {
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        let path = &without_dots(path);
         let mut names: Vec<String> = self
             .files
             .keys()

@@ -48,6 +48,11 @@ impl Places {
         self.spans.insert(path.into(), span);
     }
 
+    /// Forgets where a setting stands: it is left to its default after all.
+    pub fn forget(&mut self, path: &str) {
+        self.spans.remove(path);
+    }
+
     /// Where a setting stands, or the nearest block around it that was written, or the study's header.
     #[must_use]
     pub fn nearest(&self, path: &str) -> Option<Span> {

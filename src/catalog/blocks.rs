@@ -14,10 +14,10 @@ pub const STUDY: Block = Block {
 };
 
 /// The blocks in `study { }`.
-pub const BLOCKS: &[&Block] = &[&DATA, &SPLIT, &IMAGES, &MODEL, &TRAIN, &EVALUATE];
+pub const BLOCKS: &[&Block] = &[&DATA, &SPLIT, &IMAGES, &MODEL, &TRAIN, &EVALUATE, &COMPARE];
 
 /// Blocks of the language that this version does not run yet.
-pub const LATER_BLOCKS: &[&str] = &["compare", "report"];
+pub const LATER_BLOCKS: &[&str] = &["report"];
 
 /// The block of a name.
 #[must_use]
@@ -258,6 +258,33 @@ const EVALUATE: Block = Block {
         },
     ],
     later: &["intervals", "slices", "explain", "threshold", "calibration"],
+};
+
+/// How variants are compared; no part of what a variant is.
+pub const COMPARE: Block = Block {
+    name: "compare",
+    about: "What the report says of differences between variants.",
+    settings: &[
+        Setting {
+            name: "baseline",
+            takes: Takes::Shaped("a variant, `{ backbone = resnet18 }` or its name in quotes"),
+            default: "the first variant",
+            about: "The variant that all others are compared with.",
+        },
+        Setting {
+            name: "test",
+            takes: Takes::Operation(&metrics::TESTS),
+            default: "paired_bootstrap(2000)",
+            about: "How a difference is judged.",
+        },
+        Setting {
+            name: "correction",
+            takes: Takes::Word(&["holm", "none"]),
+            default: "holm",
+            about: "How the p-values of several differences are held together.",
+        },
+    ],
+    later: &[],
 };
 
 /// `run NAME { ... }`: where it runs; never part of the study.

@@ -1,6 +1,6 @@
 //! Figures a report can lead with, and what counts as one.
 
-use super::{Family, Operation, word};
+use super::{Family, Operation, Takes, number, word};
 
 const fn metric(name: &'static str, about: &'static str, examples: &'static [&'static str]) -> Operation {
     Operation { name, about, parameters: &[], later: &[], source: "", examples }
@@ -50,4 +50,24 @@ pub const UNITS: Family = Family {
         metric("image", "Each image counts once.", &["image"]),
     ],
     later: &["study", "exam", "lesion"],
+};
+
+/// `compare.test`
+pub const TESTS: Family = Family {
+    one: "test",
+    many: "tests",
+    operations: &[Operation {
+        name: "paired_bootstrap",
+        about: "Patients are drawn with replacement, and both variants judged on the same draws.",
+        parameters: &[number(
+            "draws",
+            Takes::Whole { from: 100, to: 1_000_000, counts: "draws" },
+            2000.0,
+            "how many draws",
+        )],
+        later: &["level"],
+        source: "Efron and Tibshirani 1993, An Introduction to the Bootstrap",
+        examples: &["paired_bootstrap(2000)"],
+    }],
+    later: &["permutation", "delong", "mcnemar", "wilcoxon", "t_test"],
 };

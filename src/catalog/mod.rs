@@ -208,6 +208,7 @@ pub const FAMILIES: &[&Family] = &[
     &training::KEEPS,
     &metrics::METRICS,
     &metrics::UNITS,
+    &metrics::TESTS,
     &training::DEVICES,
 ];
 

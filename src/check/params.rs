@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::eval::Evaluator;
-use super::value::{Spanned, Value, describe, kind, print_number};
+use super::files::Sources;
+use super::scopes::ScopeId;
+use super::value::{Spanned, Value, Words, describe, kind, print_number};
 use crate::diag::Problems;
 use crate::source::{FileId, SourceMap, Span};
 use crate::syntax::ast::{Expr, ExprKind, Field, Name, Number, Param, Text, TextPart, Type, Unit};
@@ -50,41 +52,51 @@ pub(super) struct Given {
     base: PathBuf,
 }
 
-/// Reads what was given from outside into values by the name of their `param`.
+/// Values from outside, by the file and the name of their `param`.
+pub(super) type AllGiven = BTreeMap<(usize, String), Given>;
+
+/// Reads what was given from outside.
 pub(super) fn given(
     map: &mut SourceMap,
     overrides: &Overrides,
-    params: &[&Param],
+    sources: &Sources,
     problems: &mut Problems,
-) -> BTreeMap<String, Given> {
+) -> AllGiven {
     let mut given = BTreeMap::new();
     if let Some((name, text)) = &overrides.values {
         let file = map.add(name.clone(), None, text.clone());
         let base = Path::new(name).parent().unwrap_or(Path::new(""));
-        values_file((file, text, base), params, &mut given, problems);
+        values_file((file, text, base), map, sources, &mut given, problems);
     }
     if !overrides.set.is_empty() {
-        command_line(map, &overrides.set, params, &mut given, problems);
+        command_line(map, &overrides.set, sources, &mut given, problems);
     }
     given
 }
 
-fn find<'a>(params: &[&'a Param], name: &str) -> Option<&'a Param> {
-    params.iter().copied().find(|param| param.name.text == name)
+/// The `param` of a name; `None` after a problem.
+fn find<'a>(
+    sources: &'a Sources,
+    map: &SourceMap,
+    name: &str,
+    span: Span,
+    problems: &mut Problems,
+) -> Option<(usize, &'a Param)> {
+    let found = sources.param(0, name);
+    if found.is_none() {
+        let names = sources.param_names();
+        let elsewhere = sources.not_imported(name).map(|file| map.name(file));
+        problems.no_such_param(name, span, &names.iter().map(String::as_str).collect::<Vec<_>>(), elsewhere);
+    }
+    found
 }
 
-fn command_line(
-    map: &mut SourceMap,
-    set: &[String],
-    params: &[&Param],
-    given: &mut BTreeMap<String, Given>,
-    problems: &mut Problems,
-) {
+fn command_line(map: &mut SourceMap, set: &[String], sources: &Sources, given: &mut AllGiven, problems: &mut Problems) {
     // Written out as one text, so that a problem can point into it. One line each: a value holds no newline.
     let lines: Vec<String> = set.iter().map(|one| format!("--set {}", one.replace(['\n', '\r'], " "))).collect();
     let text = lines.join("\n");
     let file = map.add("command line", None, text.clone());
-    let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
+    let mut seen: BTreeMap<(usize, &str), Span> = BTreeMap::new();
     let mut at = 0;
     for line in &lines {
         let start = at + "--set ".len();
@@ -98,16 +110,13 @@ fn command_line(
         let value_start = start + name.len() + 1;
         let name_span = Span::new(file, start, start + name.trim_end().len());
         let name = name.trim();
-        let Some(param) = find(params, name) else {
-            problems.no_such_param(name, name_span, &params.iter().map(|p| p.name.text.as_str()).collect::<Vec<_>>());
-            continue;
-        };
-        if let Some(first) = seen.insert(name, name_span) {
+        let Some((home, param)) = find(sources, map, name, name_span, problems) else { continue };
+        if let Some(first) = seen.insert((home, &param.name.text), name_span) {
             problems.setting_twice(name, first, name_span);
             continue;
         }
         let value = typed_by_hand(&param.ty, file, value, value_start, problems);
-        given.insert(name.to_owned(), Given { value, name: name_span, base: PathBuf::new() });
+        given.insert((home, param.name.text.clone()), Given { value, name: name_span, base: PathBuf::new() });
     }
 }
 
@@ -128,8 +137,9 @@ fn text(plain: &str, span: Span) -> Expr {
 
 fn values_file(
     (file, source, base): (FileId, &str, &Path),
-    params: &[&Param],
-    given: &mut BTreeMap<String, Given>,
+    map: &SourceMap,
+    sources: &Sources,
+    given: &mut AllGiven,
     problems: &mut Problems,
 ) {
     let whole = Span::new(file, 0, source.lines().next().map_or(0, str::len));
@@ -155,12 +165,9 @@ fn values_file(
             continue;
         };
         let (name_span, value_span) = entry_spans(file, source, name).unwrap_or((whole, whole));
-        let Some(param) = find(params, name) else {
-            problems.no_such_param(name, name_span, &params.iter().map(|p| p.name.text.as_str()).collect::<Vec<_>>());
-            continue;
-        };
+        let Some((home, param)) = find(sources, map, name, name_span, problems) else { continue };
         let Some(value) = from_yaml(&param.ty, value, value_span, problems) else { continue };
-        given.insert(name.to_owned(), Given { value, name: name_span, base: base.to_path_buf() });
+        given.insert((home, param.name.text.clone()), Given { value, name: name_span, base: base.to_path_buf() });
     }
 }
 
@@ -241,54 +248,59 @@ fn placed(expr: Expr, span: Span) -> Expr {
     Expr { kind, span }
 }
 
-/// Gives every `param` its value.
-pub(super) fn bind<'a>(params: &[&'a Param], given: &'a BTreeMap<String, Given>, evaluator: &mut Evaluator<'a>) {
-    for param in params {
-        let name = &param.name;
-        let outside = given.get(&name.text);
-        let value = match (outside, &param.default) {
-            (Some(given), _) => placed_path(&param.ty, evaluator.value(&given.value, 0), &given.base),
-            (None, Some(default)) => evaluator.value(default, 0),
-            (None, None) if param.ty.optional => Spanned::new(Value::Absent, name.span),
-            (None, None) => {
-                evaluator.problems.param_without_value(&name.text, name.span);
-                Spanned::new(Value::Poison, name.span)
-            }
-        };
-        let written = value.span;
-        let value = fit(&param.ty, value, &name.text, &mut evaluator.problems);
-        let sound = !matches!(value.value, Value::Poison | Value::Absent);
-        evaluator.bind_param(name, value.clone());
-        if let (Some(constraint), true) = (&param.constraint, sound) {
-            let holds = evaluator.value(constraint, 0);
-            match within(&value.value, &holds.value) {
-                Some(true) | None => {}
-                Some(false) => {
-                    let shown = shown(&value.value);
-                    evaluator.problems.param_out_of_range(
-                        &name.text,
-                        &shown,
-                        written,
-                        constraint.span,
-                        outside.map(|g| g.name),
-                    );
-                }
-            }
-            if !matches!(holds.value, Value::Bool(_) | Value::Range { .. } | Value::Poison) {
-                evaluator.problems.operand("where", "a range or a condition", kind(&holds.value), constraint.span);
-            }
+/// The value of a `param`: given from outside, or its default; poison after a problem.
+pub(super) fn value<'a>(
+    evaluator: &mut Evaluator<'a>,
+    param: &'a Param,
+    given: Option<&'a Given>,
+    scope: ScopeId,
+) -> Spanned {
+    let name = &param.name;
+    let value = match (given, &param.default) {
+        (Some(given), _) => placed_path(&param.ty, evaluator.value(&given.value, scope), &given.base),
+        (None, Some(default)) => evaluator.value(default, scope),
+        (None, None) if param.ty.optional => Spanned::new(Value::Absent, name.span),
+        (None, None) => {
+            evaluator.problems.param_without_value(&name.text, name.span);
+            Spanned::new(Value::Poison, name.span)
         }
-        evaluator.forget_use(&name.text);
+    };
+    fit(&param.ty, value, &name.text, &mut evaluator.problems)
+}
+
+/// Holds a `param` to its `where`; false if it broke it, which has been told.
+pub(super) fn constrain<'a>(
+    evaluator: &mut Evaluator<'a>,
+    param: &'a Param,
+    given: Option<&'a Given>,
+    value: &Spanned,
+    scope: ScopeId,
+) -> bool {
+    let Some(constraint) = &param.constraint else { return true };
+    if matches!(value.value, Value::Poison | Value::Absent) {
+        return true;
     }
+    let holds = evaluator.value(constraint, scope);
+    let broken = within(&value.value, &holds.value) == Some(false);
+    if broken {
+        let shown = shown(&value.value);
+        let outside = given.map(|given| given.name);
+        evaluator.problems.param_out_of_range(&param.name.text, &shown, value.span, constraint.span, outside);
+    }
+    if !matches!(holds.value, Value::Bool(_) | Value::Range { .. } | Value::Poison) {
+        evaluator.problems.operand("where", "a range or a condition", kind(&holds.value), constraint.span);
+    }
+    !broken
 }
 
 /// A relative path from outside, made absolute: the study's own paths start in another folder.
 fn placed_path(ty: &Type, value: Spanned, base: &Path) -> Spanned {
     let span = value.span;
     let moved = match (ty.name.text.as_str(), &ty.argument, value.value) {
-        ("path", _, Value::Text(text)) => {
-            let path = base.join(&text);
-            Value::Text(std::path::absolute(path).map_or(text, |path| path.display().to_string()))
+        ("path", _, Value::Text(words)) => {
+            let path = std::path::absolute(base.join(&words.text));
+            let text = path.map_or(words.text, |path| path.display().to_string());
+            Value::Text(Words { text, folder: None })
         }
         ("list", Some(inner), Value::List(items)) => {
             Value::List(items.into_iter().map(|item| placed_path(inner, item, base)).collect())
@@ -301,7 +313,7 @@ fn placed_path(ty: &Type, value: Spanned, base: &Path) -> Spanned {
 fn shown(value: &Value) -> String {
     match value {
         Value::Number(number) => print_number(*number),
-        Value::Text(text) => format!("\"{text}\""),
+        Value::Text(words) => format!("\"{}\"", words.text),
         other => kind(other).to_owned(),
     }
 }

@@ -126,7 +126,7 @@ fn texts(name: &str, value: &Spanned, wants: &str, problems: &mut Problems) -> O
     let mut sound = true;
     for item in items {
         match &item.value {
-            Value::Text(text) => out.push(text.clone()),
+            Value::Text(words) => out.push(words.text.clone()),
             Value::Poison => sound = false,
             _ => {
                 problems.text_wanted(name, &describe(&item.value), item.span);
@@ -151,8 +151,8 @@ fn classes(reader: &mut Reader<'_>) -> Option<Vec<String>> {
         for (at, item) in items.iter().enumerate() {
             reader.places.set(format!("data.classes.{at}"), item.span);
             let first = items.iter().take(at).find(|before| before.value == item.value);
-            if let (Some(first), Value::Text(text)) = (first, &item.value) {
-                reader.evaluator.problems.class_twice(text, first.span, item.span);
+            if let (Some(first), Value::Text(words)) = (first, &item.value) {
+                reader.evaluator.problems.class_twice(&words.text, first.span, item.span);
                 reader.poison("data.classes");
             }
         }
@@ -203,7 +203,7 @@ fn keep(reader: &mut Reader<'_>) -> Option<crate::study::Predicate> {
 
 /// An operation out of a setting that also takes other things.
 fn operation(family: &'static Family, value: &Spanned, name: &str, problems: &mut Problems) -> Option<Bound> {
-    let call = super::eval::terms(value.value.clone(), value.span)?.pop()?.call;
+    let call = super::arithmetic::terms(value.value.clone(), value.span)?.pop()?.call;
     bind(family, &call, Slot { name, owner: "data", names: &[] }, problems)
 }
 

@@ -5,23 +5,58 @@
     reason = "a value of any other kind is a mismatch, and is reported or absent"
 )]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 
-use super::eval::{Evaluator, ScopeId};
+use super::eval::Evaluator;
+use super::scopes::ScopeId;
 use super::take::{Bound, Slot, Typed, take};
-use super::value::Spanned;
+use super::value::{Spanned, Value};
 use crate::catalog::{Block as Table, blocks};
 use crate::source::Span;
 use crate::study::Places;
-use crate::syntax::ast::{Block, Entry, Expr, Setting};
+use crate::syntax::ast::{Block, Entry, Expr, ExprKind, Path, Setting};
 
+/// The word that stands for a setting's default.
+const DEFAULT: &str = "default";
+
+/// `train.epochs`; settings of the study itself have no block before them.
+fn full_path(table: &Table, name: &str) -> String {
+    if table.name == blocks::STUDY.name { name.to_owned() } else { format!("{}.{name}", table.name) }
+}
+
+/// One study of a chain of `extends`, and the file it stands in.
 #[derive(Debug, Clone, Copy)]
+pub(super) struct Level<'a> {
+    pub(super) block: &'a Block,
+    pub(super) file: ScopeId,
+}
+
+/// What a setting holds.
+#[derive(Debug, Clone)]
+enum Held<'a> {
+    Written(&'a Expr),
+    /// What a variant takes of a `vary`.
+    Chosen(Spanned),
+}
+
+#[derive(Debug, Clone)]
 struct Written<'a> {
-    value: &'a Expr,
+    held: Held<'a>,
     scope: ScopeId,
     path: Span,
+    level: usize,
+}
+
+/// A `vary` line.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Vary<'a> {
+    pub(super) value: &'a Expr,
+    pub(super) scope: ScopeId,
+    /// Where the setting is named.
+    pub(super) path: Span,
+    level: usize,
 }
 
 /// The settings of one study.
@@ -30,25 +65,49 @@ pub(super) struct Reader<'a> {
     pub(super) evaluator: Evaluator<'a>,
     pub(super) places: Places,
     written: IndexMap<String, Written<'a>>,
+    varies: IndexMap<String, Vary<'a>>,
     /// Settings whose value was wrong (reported), or that nobody can know because of another problem.
+    poisoned: BTreeSet<String>,
+    /// Which study of the chain is being read, from the base to the one that is meant.
+    level: usize,
+    /// Its blocks so far.
+    blocks: BTreeMap<&'static str, Span>,
+}
+
+/// What a reader holds before a variant chooses.
+#[derive(Debug)]
+pub(super) struct Common<'a> {
+    places: Places,
+    written: IndexMap<String, Written<'a>>,
     poisoned: BTreeSet<String>,
 }
 
 impl<'a> Reader<'a> {
-    /// Collects the settings of a study's block.
-    pub(super) fn new(evaluator: Evaluator<'a>, study: &'a Block) -> Self {
-        let mut reader =
-            Self { evaluator, places: Places::default(), written: IndexMap::new(), poisoned: BTreeSet::new() };
-        let header = study.labels.last().map_or(study.keyword.span, |label| study.keyword.span.to(label.span));
-        reader.places.set("study", header);
-        let scope = reader.evaluator.scope(0);
-        for entry in &study.entries {
-            match entry {
-                Entry::Let(one) => reader.evaluator.bind_let(&one.name, &one.value, scope),
-                Entry::Setting(setting) => reader.study_setting(setting, scope),
-                Entry::Block(block) => reader.block(block, scope),
-                Entry::Vary(setting) => reader.vary(setting),
-                Entry::Error(_) => reader.unknown_part(),
+    /// Collects the settings of a chain of studies, the base first: what a later one says of a setting counts.
+    pub(super) fn new(evaluator: Evaluator<'a>, chain: &[Level<'a>]) -> Self {
+        let mut reader = Self {
+            evaluator,
+            places: Places::default(),
+            written: IndexMap::new(),
+            varies: IndexMap::new(),
+            poisoned: BTreeSet::new(),
+            level: 0,
+            blocks: BTreeMap::new(),
+        };
+        for (level, Level { block, file }) in chain.iter().enumerate() {
+            reader.level = level;
+            reader.blocks.clear();
+            let header = block.labels.last().map_or(block.keyword.span, |label| block.keyword.span.to(label.span));
+            reader.places.set("study", header);
+            let scope = reader.evaluator.scope(Some(*file));
+            for entry in &block.entries {
+                match entry {
+                    Entry::Let(one) => reader.evaluator.bind_let(&one.name, &one.value, scope),
+                    Entry::Setting(setting) => reader.study_setting(setting, scope),
+                    Entry::Block(block) => reader.block(block, scope),
+                    Entry::Vary(setting) => reader.vary(setting, None, scope),
+                    Entry::Error(_) => reader.unknown_part(),
+                }
             }
         }
         reader
@@ -57,11 +116,6 @@ impl<'a> Reader<'a> {
     /// A piece that could not be read: nobody knows what it set, so nothing is called missing or unused.
     fn unknown_part(&mut self) {
         self.poisoned.insert("*".to_owned());
-        self.evaluator.mark_all_used();
-    }
-
-    fn vary(&mut self, setting: &Setting) {
-        self.evaluator.problems.not_yet("vary", setting.path.span, "write one value; several runs compare by hand");
         self.evaluator.mark_all_used();
     }
 
@@ -82,6 +136,63 @@ impl<'a> Reader<'a> {
             },
             _ => self.evaluator.problems.path_too_deep(setting.path.span),
         }
+    }
+
+    /// `vary train.loss = ...`, or `vary loss = ...` in `train`.
+    fn vary(&mut self, setting: &'a Setting, table: Option<&'static Table>, scope: ScopeId) {
+        let span = setting.path.span;
+        let Some(path) = self.varied(&setting.path, table) else {
+            self.evaluator.mark_all_used();
+            return;
+        };
+        let vary = Vary { value: &setting.value, scope, path: span, level: self.level };
+        match self.varies.get(&path) {
+            Some(first) if first.level == self.level => {
+                self.evaluator.problems.setting_twice(&format!("vary {path}"), first.path, span);
+            }
+            Some(_) | None => {
+                if let Some(before) = self.varies.insert(path, vary) {
+                    self.evaluator.touch(before.value, before.scope);
+                }
+            }
+        }
+    }
+
+    /// The setting that a `vary` names.
+    fn varied(&mut self, path: &Path, table: Option<&'static Table>) -> Option<String> {
+        let (table, name) = match (path.names.as_slice(), table) {
+            ([name], None) => (Some(&blocks::STUDY), name),
+            ([name], Some(table)) => (Some(table), name),
+            ([block, name], None) => (blocks::block(&block.text), name),
+            (names, _) => (None, names.last()?),
+        };
+        let problems = &mut self.evaluator.problems;
+        match table {
+            Some(table) if table.name != blocks::COMPARE.name && table.setting(&name.text).is_some() => {
+                return Some(full_path(table, &name.text));
+            }
+            Some(table) if table.later.contains(&name.text.as_str()) => {
+                problems.not_yet(&full_path(table, &name.text), path.span, "leave the line out");
+            }
+            Some(_) | None => {
+                let written: Vec<&str> = path.names.iter().map(|name| name.text.as_str()).collect();
+                let written = match table {
+                    Some(table) if table.name != "study" && written.len() == 1 => full_path(table, &name.text),
+                    Some(_) | None => written.join("."),
+                };
+                let all = std::iter::once(&blocks::STUDY).chain(blocks::BLOCKS.iter().copied());
+                let all = all.filter(|table| table.name != blocks::COMPARE.name);
+                let all: Vec<String> =
+                    all.flat_map(|table| table.settings.iter().map(|one| full_path(table, one.name))).collect();
+                problems.vary_names_no_setting(&written, path.span, &all);
+            }
+        }
+        None
+    }
+
+    /// The `vary` lines, in order.
+    pub(super) fn varies(&self) -> impl Iterator<Item = (&str, Vary<'a>)> {
+        self.varies.iter().map(|(path, vary)| (path.as_str(), *vary))
     }
 
     fn unknown_block(&mut self, name: &str, span: Span) {
@@ -119,14 +230,14 @@ impl<'a> Reader<'a> {
             self.evaluator.problems.block_label(table.name, &label.text, label.span);
         }
         if let Some(extends) = &block.extends {
-            self.evaluator.problems.not_yet("extends", extends.span, "write the settings out");
+            self.evaluator.problems.block_extends(table.name, extends.span);
             self.poison("*");
         }
-        if let Some(first) = self.places.get(table.name) {
+        if let Some(first) = self.blocks.insert(table.name, block.keyword.span) {
             self.evaluator.problems.setting_twice(table.name, first, block.keyword.span);
         }
         self.places.set(table.name, block.keyword.span);
-        let scope = self.evaluator.scope(outer);
+        let scope = self.evaluator.scope(Some(outer));
         for entry in &block.entries {
             match entry {
                 Entry::Let(one) => self.evaluator.bind_let(&one.name, &one.value, scope),
@@ -137,7 +248,7 @@ impl<'a> Reader<'a> {
                 Entry::Block(inner) => {
                     self.evaluator.problems.block_in_block(&inner.keyword.text, table.name, inner.keyword.span);
                 }
-                Entry::Vary(setting) => self.vary(setting),
+                Entry::Vary(setting) => self.vary(setting, Some(table), scope),
                 Entry::Error(_) => self.unknown_part(),
             }
         }
@@ -145,10 +256,9 @@ impl<'a> Reader<'a> {
 
     fn block_setting(&mut self, table: &Table, name: &str, span: Span, setting: &'a Setting, scope: ScopeId) {
         if table.setting(name).is_some() {
-            self.note(format!("{}.{name}", table.name), setting, scope);
+            self.note(full_path(table, name), setting, scope);
         } else if table.later.contains(&name) {
-            let path = format!("{}.{name}", table.name);
-            self.evaluator.problems.not_yet(&path, span, "leave the line out");
+            self.evaluator.problems.not_yet(&full_path(table, name), span, "leave the line out");
             self.evaluator.mark_all_used();
         } else {
             self.unknown(table, name, span);
@@ -156,13 +266,72 @@ impl<'a> Reader<'a> {
     }
 
     fn note(&mut self, path: String, setting: &'a Setting, scope: ScopeId) {
+        let written =
+            Written { held: Held::Written(&setting.value), scope, path: setting.path.span, level: self.level };
         if let Some(first) = self.written.get(&path) {
-            let name = path.rsplit('.').next().unwrap_or(&path);
-            self.evaluator.problems.setting_twice(name, first.path, setting.path.span);
-            return;
+            if first.level == self.level {
+                let name = path.rsplit('.').next().unwrap_or(&path);
+                self.evaluator.problems.setting_twice(name, first.path, setting.path.span);
+                return;
+            }
+            if let Held::Written(before) = first.held {
+                self.evaluator.touch(before, first.scope);
+            }
+        }
+        // What the base varies, a study that extends it may fix.
+        if self.varies.get(&path).is_some_and(|vary| vary.level < self.level)
+            && let Some(vary) = self.varies.shift_remove(&path)
+        {
+            self.evaluator.touch(vary.value, vary.scope);
         }
         self.places.set(path.clone(), setting.value.span);
-        self.written.insert(path, Written { value: &setting.value, scope, path: setting.path.span });
+        self.written.insert(path, written);
+    }
+
+    /// What all variants start from.
+    pub(super) fn common(&self) -> Common<'a> {
+        Common { places: self.places.clone(), written: self.written.clone(), poisoned: self.poisoned.clone() }
+    }
+
+    /// Goes back to what all variants start from, and chooses: the path of a setting, its value, where it varies.
+    pub(super) fn choose(&mut self, common: &Common<'a>, choices: &[(&str, &Spanned, ScopeId)]) {
+        self.places.clone_from(&common.places);
+        self.written.clone_from(&common.written);
+        self.poisoned.clone_from(&common.poisoned);
+        for (path, value, scope) in choices {
+            let before = self.written.get(*path);
+            if let Some(Written { held: Held::Written(plain), scope, .. }) = before {
+                self.evaluator.touch(plain, *scope);
+            }
+            self.places.set(*path, value.span);
+            let held = Held::Chosen((*value).clone());
+            let written = Written { held, scope: *scope, path: value.span, level: self.level };
+            self.written.insert((*path).to_owned(), written);
+        }
+        self.forget_defaults();
+    }
+
+    /// `train.stop = default`: as if nobody had written it.
+    fn forget_defaults(&mut self) {
+        let paths: Vec<String> = self.written.keys().cloned().collect();
+        for path in paths {
+            let Some(written) = self.written.get(&path) else { continue };
+            let default = match &written.held {
+                Held::Chosen(value) => value.value == Value::Word(DEFAULT.to_owned()),
+                Held::Written(expr) => match &expr.kind {
+                    ExprKind::Name(name) => name == DEFAULT && !self.evaluator.is_bound(name, written.scope),
+                    ExprKind::If { .. } => {
+                        let (expr, scope) = (*expr, written.scope);
+                        self.evaluator.value(expr, scope).value == Value::Word(DEFAULT.to_owned())
+                    }
+                    _ => false,
+                },
+            };
+            if default {
+                self.written.shift_remove(&path);
+                self.places.forget(&path);
+            }
+        }
     }
 
     /// Was the setting written?
@@ -173,6 +342,15 @@ impl<'a> Reader<'a> {
     /// Where the name of a setting stands.
     pub(super) fn name_place(&self, path: &str) -> Option<Span> {
         self.written.get(path).map(|written| written.path)
+    }
+
+    /// How a setting was written, unless a variant chose it.
+    pub(super) fn expression(&self, path: &str) -> Option<(&'a Expr, ScopeId)> {
+        let written = self.written.get(path)?;
+        match &written.held {
+            Held::Written(expr) => Some((expr, written.scope)),
+            Held::Chosen(_) => None,
+        }
     }
 
     /// Marks a setting as not to be relied on.
@@ -198,14 +376,18 @@ impl<'a> Reader<'a> {
 
     /// The value of a setting, if it was written, with the scope's names.
     pub(super) fn value(&mut self, path: &str) -> Option<(Spanned, Vec<String>)> {
-        let written = *self.written.get(path)?;
-        let value = self.evaluator.value(written.value, written.scope);
-        Some((value, self.evaluator.names(written.scope)))
+        let written = self.written.get(path)?;
+        let scope = written.scope;
+        let value = match &written.held {
+            Held::Chosen(value) => value.clone(),
+            Held::Written(expr) => self.evaluator.value(expr, scope),
+        };
+        Some((value, self.evaluator.names(scope)))
     }
 
     /// The value of a setting by its table; `None`: not written, or wrong and poisoned.
     pub(super) fn read(&mut self, table: &'static Table, name: &'static str) -> Option<Typed> {
-        let path = if table.name == "study" { name.to_owned() } else { format!("{}.{name}", table.name) };
+        let path = full_path(table, name);
         let setting = table.setting(name)?;
         let (value, names) = self.value(&path)?;
         let slot = Slot { name, owner: table.name, names: &names };

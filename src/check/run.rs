@@ -53,10 +53,10 @@ pub(super) fn read<'a>(block: &'a Block, evaluator: &mut Evaluator<'a>, into: &m
         evaluator.problems.block_label("run", &second.text, second.span);
     }
     if let Some(extends) = &block.extends {
-        evaluator.problems.not_yet("extends", extends.span, "write the settings out");
+        evaluator.problems.block_extends("run", extends.span);
     }
     let mut run = RunBlock { device: Device::Auto, threads: None, span };
-    let scope = evaluator.scope(0);
+    let scope = evaluator.scope(Some(0));
     let mut places: IndexMap<&str, Span> = IndexMap::new();
     for entry in &block.entries {
         let setting = match entry {
@@ -70,7 +70,7 @@ pub(super) fn read<'a>(block: &'a Block, evaluator: &mut Evaluator<'a>, into: &m
                 continue;
             }
             Entry::Vary(setting) => {
-                evaluator.problems.not_yet("vary", setting.path.span, "leave it out");
+                evaluator.problems.vary_in_run(setting.path.span);
                 continue;
             }
             Entry::Error(_) => continue,

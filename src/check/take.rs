@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::eval::terms;
+use super::arithmetic::terms;
 use super::value::{Call, Spanned, Value, describe, kind};
 use crate::catalog::{Default, Family, Operation, Parameter, Takes, backbones, images};
 use crate::diag::Problems;
@@ -150,7 +150,8 @@ pub(super) fn take(takes: &Takes, value: &Spanned, slot: Slot<'_>, problems: &mu
             Value::Number(number),
         ) => take_number(takes, *number, value, slot, problems).map(Typed::Number),
         (Takes::Flag, Value::Bool(flag)) => Some(Typed::Flag(*flag)),
-        (Takes::Text | Takes::Path, Value::Text(text)) => Some(Typed::Text(text.clone())),
+        (Takes::Text, Value::Text(words)) => Some(Typed::Text(words.text.clone())),
+        (Takes::Path, Value::Text(words)) => Some(Typed::Text(words.path())),
         (Takes::Column, Value::Column(column)) => Some(Typed::Column(column.clone())),
         (Takes::Word(words), Value::Word(word)) => take_word(words, word, value.span, slot, problems),
         (Takes::Word(words), Value::Call(call)) if call.arguments.is_empty() => {
@@ -197,7 +198,7 @@ pub(super) fn take(takes: &Takes, value: &Spanned, slot: Slot<'_>, problems: &mu
 
 fn wrong_type(takes: &Takes, value: &Spanned, slot: Slot<'_>, problems: &mut Problems) {
     let help = match (takes, &value.value) {
-        (Takes::Column, Value::Text(text)) => format!("write  {} = `{text}`", slot.name),
+        (Takes::Column, Value::Text(words)) => format!("write  {} = `{}`", slot.name, words.text),
         (Takes::Text | Takes::Path, Value::Column(text)) => format!("write  {} = \"{text}\"", slot.name),
         _ => format!("for example  {} = {}", slot.name, example(takes)),
     };
@@ -358,6 +359,8 @@ fn take_word(
         problems.normalize_over_folds(word, span);
     } else if slot.name == "precision" && matches!(word, "bf16" | "f16" | "fp16" | "mixed" | "tf32") {
         problems.not_yet_among("precision", word, span, words.iter().copied());
+    } else if slot.name == "correction" && matches!(word, "bonferroni" | "benjamini_hochberg" | "fdr") {
+        problems.not_yet_among("correction", word, span, words.iter().copied());
     } else {
         problems.no_such_word(slot.name, slot.owner, word, span, words, slot.names);
     }

@@ -2,9 +2,36 @@
 //!
 //! `Poison` stands where a problem has been reported; whoever meets it stays silent.
 
+use std::path::Path;
+use std::rc::Rc;
+
 use crate::source::Span;
 use crate::study::Predicate;
 use crate::syntax::ast::{Name, Number, Unit};
+
+/// A text, and the folder in which it starts if it is a relative path: that of the file where its beginning was
+/// written. `None` is the study's own folder.
+#[derive(Debug, Clone)]
+pub(super) struct Words {
+    pub(super) text: String,
+    pub(super) folder: Option<Rc<Path>>,
+}
+
+impl Words {
+    /// The text as a path that starts in the study's folder.
+    pub(super) fn path(&self) -> String {
+        match &self.folder {
+            Some(folder) if !self.text.is_empty() => folder.join(&self.text).display().to_string(),
+            Some(_) | None => self.text.clone(),
+        }
+    }
+}
+
+impl PartialEq for Words {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
 
 /// A value and the place it is used at (not the place of the `let` it came from).
 #[derive(Debug, Clone, PartialEq)]
@@ -23,7 +50,7 @@ impl Spanned {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
     Number(Number),
-    Text(String),
+    Text(Words),
     Column(String),
     Bool(bool),
     /// A bare word that is no `let` and no `param`.
@@ -60,6 +87,45 @@ pub(super) struct Term {
     pub(super) call: Call,
 }
 
+/// Equal in what they mean, wherever they were written.
+pub(super) fn alike(a: &Value, b: &Value) -> bool {
+    let call = |a: &Call, b: &Call| {
+        a.name.text == b.name.text
+            && a.arguments.len() == b.arguments.len()
+            && a.arguments.iter().zip(&b.arguments).all(|((a_name, a), (b_name, b))| {
+                a_name.as_ref().map(|name| &name.text) == b_name.as_ref().map(|name| &name.text)
+                    && alike(&a.value, &b.value)
+            })
+    };
+    #[expect(clippy::float_cmp, reason = "numbers are compared as they were written")]
+    let number = |a: &Number, b: &Number| a.value == b.value && a.unit == b.unit;
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => number(a, b),
+        (Value::List(a), Value::List(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| alike(&a.value, &b.value))
+        }
+        (Value::Record(a), Value::Record(b)) => {
+            a.len() == b.len()
+                && a.iter()
+                    .zip(b)
+                    .all(|((a_name, a), (b_name, b))| a_name.text == b_name.text && alike(&a.value, &b.value))
+        }
+        (Value::Call(a), Value::Call(b)) => call(a, b),
+        (Value::Call(one), Value::Word(word)) | (Value::Word(word), Value::Call(one)) => {
+            one.arguments.is_empty() && one.name.text == *word
+        }
+        (Value::Sum(a), Value::Sum(b)) => {
+            #[expect(clippy::float_cmp, reason = "numbers are compared as they were written")]
+            let term = |(a, b): (&Term, &Term)| a.weight == b.weight && call(&a.call, &b.call);
+            a.len() == b.len() && a.iter().zip(b).all(term)
+        }
+        (Value::Range { start, end, inclusive }, Value::Range { start: from, end: to, inclusive: closed }) => {
+            number(start, from) && number(end, to) && inclusive == closed
+        }
+        (a, b) => a == b,
+    }
+}
+
 /// How many nodes a value has, and how deeply they are nested.
 pub(super) fn measure(value: &Value) -> (usize, usize) {
     let inside = |items: &mut dyn Iterator<Item = &Value>| {
@@ -67,7 +133,8 @@ pub(super) fn measure(value: &Value) -> (usize, usize) {
         (size + 1, depth + 1)
     };
     match value {
-        Value::Text(text) | Value::Column(text) | Value::Word(text) => (1 + text.len() / 16, 1),
+        Value::Text(words) => (1 + words.text.len() / 16, 1),
+        Value::Column(text) | Value::Word(text) => (1 + text.len() / 16, 1),
         Value::List(items) => inside(&mut items.iter().map(|item| &item.value)),
         Value::Record(fields) => inside(&mut fields.iter().map(|(_, item)| &item.value)),
         Value::Call(call) => inside(&mut call.arguments.iter().map(|(_, item)| &item.value)),

@@ -124,6 +124,22 @@ impl Problems {
         }
     }
 
+    /// The same problems, but for some codes.
+    #[must_use]
+    pub fn without(mut self, codes: &[Code]) -> Self {
+        self.list.retain(|diagnostic| !codes.contains(&diagnostic.code));
+        self
+    }
+
+    /// The same problems, each with one more place.
+    #[must_use]
+    pub fn labelled(mut self, span: Span, text: &str) -> Self {
+        for diagnostic in &mut self.list {
+            diagnostic.labels.push(Label { span, text: text.to_owned() });
+        }
+        self
+    }
+
     /// Is there an error (not only warnings)?
     #[must_use]
     pub fn has_errors(&self) -> bool {

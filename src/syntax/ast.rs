@@ -183,6 +183,37 @@ pub struct Expr {
     pub span: Span,
 }
 
+impl Expr {
+    /// The values this one is made of, in order; of a text those of its holes.
+    #[must_use]
+    pub fn parts(&self) -> Vec<&Expr> {
+        match &self.kind {
+            ExprKind::Number(_) | ExprKind::Column(_) | ExprKind::Bool(_) | ExprKind::Name(_) | ExprKind::Error => {
+                Vec::new()
+            }
+            ExprKind::Text(text) => text
+                .parts
+                .iter()
+                .filter_map(|part| match part {
+                    TextPart::Plain(_) => None,
+                    TextPart::Hole(hole) => Some(hole),
+                })
+                .collect(),
+            ExprKind::List(items) => items.iter().collect(),
+            ExprKind::Record(fields) => fields.iter().map(|field| &field.value).collect(),
+            ExprKind::Call { callee, arguments } => {
+                std::iter::once(&**callee).chain(arguments.iter().map(|argument| &argument.value)).collect()
+            }
+            ExprKind::Member { of, .. } => vec![of],
+            ExprKind::Negate(inner) | ExprKind::Not(inner) => vec![inner],
+            ExprKind::Binary { left, right, .. } => vec![left, right],
+            ExprKind::In { item, set, .. } => vec![item, set],
+            ExprKind::Range { start, end, .. } => vec![start, end],
+            ExprKind::If { condition, then, otherwise } => vec![condition, then, otherwise],
+        }
+    }
+}
+
 /// The kinds of values.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ExprKind {

@@ -5,6 +5,9 @@
 //! a comment cannot stand. A message may end in `...`. What is drawn stands beside the program in `NAME.txt`;
 //! `PIPE_UPDATE=1 cargo test corpus` writes it anew.
 //!
+//! A line `# elsewhere: ../lab/a.pipe:3: E0102 message` announces what is wrong in a file that the program uses; such files
+//! stand in `tests/corpus/lab`. A line `# --study s` says which study of the program is meant.
+//!
 //! In `tests/corpus/set` a line `# --set epochs=3` is what was typed behind `pipe check FILE`; what is wrong with it is
 //! announced on that line.
 
@@ -12,7 +15,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pipe::check::{Outcome, Overrides, check_source};
+use pipe::check::{Outcome, Overrides, Pick, check_source};
 use pipe::diag::render::{Options, render};
 use pipe::diag::{Code, Diagnostic, json};
 use pipe::host::RealHost;
@@ -41,7 +44,14 @@ fn check(path: &Path) -> Outcome {
     let text = fs::read_to_string(path).expect("a program is text");
     let base = path.parent().expect("a file stands in a folder");
     let set = typed(&text).into_iter().map(|(_, set)| set).collect();
-    check_source(&RealHost, &name(path), &text, base, &Overrides { set, ..Overrides::default() })
+    let study = picked(&text);
+    check_source(&RealHost, &name(path), &text, base, &Overrides { set, study, ..Overrides::default() })
+}
+
+/// What a line `# --study s` of a program says.
+pub(crate) fn picked(text: &str) -> Pick {
+    let name = text.lines().find_map(|line| line.strip_prefix("# --study "));
+    name.map_or(Pick::Only, |name| Pick::Named(name.trim().to_owned()))
 }
 
 /// Every `# --set name=value` of a program, with its line.
@@ -60,6 +70,8 @@ fn refused() -> Vec<PathBuf> {
 
 #[derive(Debug, PartialEq, Eq)]
 struct Marker {
+    /// Empty: the program's own.
+    file: String,
     line: usize,
     code: String,
     message: String,
@@ -75,7 +87,14 @@ fn markers(text: &str) -> Vec<Marker> {
             let Some((_, said)) = line.split_once(mark) else { continue };
             let (code, message) = said.split_once(' ').unwrap_or((said, ""));
             let (code, message) = (code.to_owned(), message.trim_end().to_owned());
-            markers.push(Marker { line: index + 1 - above, code, message, help: Vec::new() });
+            markers.push(Marker { file: String::new(), line: index + 1 - above, code, message, help: Vec::new() });
+        }
+        if let Some(said) = line.strip_prefix("# elsewhere: ") {
+            let mut parts = said.splitn(3, ':').map(str::trim);
+            let mut part = || parts.next().expect("a file, a line, and what is wrong there");
+            let (file, line) = (part().to_owned(), part().parse().expect("the number of a line"));
+            let (code, message) = part().split_once(' ').expect("a code and a message");
+            markers.push(Marker { file, line, code: code.to_owned(), message: message.to_owned(), help: Vec::new() });
         }
         if let (Some(help), Some(marker)) = (line.trim_start().strip_prefix("# help: "), markers.last_mut()) {
             marker.help.push(help.trim().to_owned());
@@ -96,7 +115,11 @@ fn agrees(marker: &Marker, problem: &Diagnostic, map: &SourceMap, typed: &[(usiz
         if map.name(label.span.file) == "command line" { typed.get(line - 1).map(|(at, _)| *at) } else { Some(line) }
     });
     let help = problem.help.as_deref().unwrap_or("");
-    problem.code.id() == marker.code
+    let file = problem.labels.first().map_or("", |label| map.name(label.span.file));
+    let own = !file.contains('/');
+    let right_file = if marker.file.is_empty() { own } else { marker.file == file };
+    right_file
+        && problem.code.id() == marker.code
         && line == Some(marker.line)
         && fits(&marker.message, &problem.message)
         && marker.help.iter().all(|wanted| help.lines().any(|line| fits(wanted, line.trim())))

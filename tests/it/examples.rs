@@ -25,6 +25,7 @@ examples! {
     holdout [],
     one_fold [],
     own_loss ["--set", "share=0.5"],
+    shared_base ["--set", "patients=20"],
     unbalanced_classes [],
     values_file ["--params", "examples/values_file.yaml"],
 }
@@ -70,6 +71,11 @@ fn what_it_teaches(name: &str, record: &pipe::record::RunRecord) {
         "holdout" => {
             assert!(holdout > 0 && record.split.roles.iter().all(|role| role.validation.images > 0));
             assert!(record.folds.iter().all(|fold| fold.epochs.iter().all(|epoch| epoch.validation.is_some())));
+        }
+        "shared_base" => {
+            assert!(record.split.roles.iter().all(|role| role.union_patients == 20));
+            assert_eq!((record.study.train.epochs, record.study.train.clip), (1, None));
+            assert_eq!((record.study.images.augment.len(), record.study.train.loss.len()), (2, 2));
         }
         "one_fold" => assert_eq!(record.split.folds.len(), 4),
         "own_loss" => {

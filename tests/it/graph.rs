@@ -29,7 +29,9 @@ fn planned_at(host: &MemHost, text: &str, base: &str) -> Plan {
     let outcome = check_source(host, "t.pipe", text, Path::new(base), &Overrides::default());
     let told: Vec<String> =
         outcome.problems.sorted().iter().map(|d| format!("{} {}", d.code.id(), d.message)).collect();
-    let (Some(checked), Some(dataset)) = (outcome.checked, outcome.datasets.into_iter().next()) else { panic!("{told:?}\n{text}") };
+    let (Some(checked), Some(dataset)) = (outcome.checked, outcome.datasets.into_iter().next()) else {
+        panic!("{told:?}\n{text}")
+    };
     plan(&checked, &checked.variants[0], dataset, host, None, &Options::default()).unwrap()
 }
 

@@ -10,6 +10,7 @@
 
 mod check;
 mod cli;
+mod compose;
 mod corpus;
 mod data;
 mod examples;

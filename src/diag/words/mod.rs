@@ -1,5 +1,6 @@
 //! Every sentence a problem is told in, one method a problem; one file a stage.
 
+mod composing;
 mod data;
 mod names;
 mod patients;

@@ -35,12 +35,12 @@ pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
 }
 
 /// `did you mean X? ` if a name is near, else nothing.
-fn meant<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub(super) fn meant<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
     nearest(name, names).map(|near| format!("did you mean `{near}`?"))
 }
 
 /// Did you mean, and else all there are.
-fn meant_or_all(name: &str, what: &str, names: &[&str]) -> String {
+pub(super) fn meant_or_all(name: &str, what: &str, names: &[&str]) -> String {
     match meant(name, names.iter().copied()) {
         Some(meant) => meant,
         None if names.is_empty() => format!("there are no {what}"),
@@ -84,7 +84,7 @@ impl Problems {
         let help = if inside {
             format!("write  study my_study {{ {name} {{ ... }} }}")
         } else {
-            meant_or_all(name, "at the top level", &["study", "run", "param", "let"])
+            meant_or_all(name, "at the top level", &["study", "run", "param", "let", "use"])
         };
         let message = if inside {
             format!("`{name}` stands outside of a study")
@@ -254,15 +254,6 @@ impl Problems {
         );
     }
 
-    /// E0102: `lab.ce` where there is no `lab`.
-    pub fn no_such_member(&mut self, dotted: &str, span: Span) {
-        self.push(
-            Diagnostic::new(Code::E0102, format!("there is nothing called `{dotted}`"))
-                .label(span, "not known here")
-                .help("names with a dot come from other files, which this version does not read yet"),
-        );
-    }
-
     /// E0102: a type that no `param` can have.
     pub fn no_such_type(&mut self, name: &str, span: Span) {
         let known = ["int", "float", "bool", "text", "path", "duration", "list"];
@@ -416,11 +407,12 @@ impl Problems {
     }
 
     /// E0106: a value from outside for a `param` that is not there.
-    pub fn no_such_param(&mut self, name: &str, span: Span, params: &[&str]) {
-        let help = if params.is_empty() {
-            format!("this file has no params; add  param {name} : int = 1")
-        } else {
-            meant_or_all(name, "params of this file", params)
+    /// `elsewhere`: a used file that declares one of this name, which this file does not import.
+    pub fn no_such_param(&mut self, name: &str, span: Span, params: &[&str], elsewhere: Option<&str>) {
+        let help = match elsewhere {
+            Some(file) => format!("it is a param of `{file}`; import it to set it:\n  use \"...\" {{ {name} }}"),
+            None if params.is_empty() => format!("this file has no params; add  param {name} : int = 1"),
+            None => meant_or_all(name, "params of this file", params),
         };
         self.push(Diagnostic::new(Code::E0106, format!("no param `{name}`")).label(span, "not declared").help(help));
     }

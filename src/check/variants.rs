@@ -1,0 +1,293 @@
+//! A study's settings become its variants: every default filled in, checked each for itself and against its images.
+
+use std::path::Path;
+
+use super::eval::Evaluator;
+use super::reader::{Level, Reader};
+use super::{Choice, Compare, Variant, compare, names_a_folder, read_data, read_model, rules, take, vary};
+use crate::catalog::blocks;
+use crate::data::{self, Dataset};
+use crate::host::Host;
+use crate::source::Span;
+use crate::study::{Data, FoldKind, LossTerm, Metric, Sampler, Source, Split, Study, Weights};
+use crate::syntax::ast::Block;
+
+/// From so many trainings on a grid is told to be large.
+const MANY_TRAININGS: usize = 100;
+
+/// Data sets by what they are made of.
+#[derive(Debug, Default)]
+pub(super) struct Datasets {
+    /// Those that could be built.
+    pub(super) built: Vec<Dataset>,
+    tried: Vec<(Recipe, Option<usize>)>,
+    /// What has been held against which data set; so much does not change with, say, the optimiser.
+    judged: Vec<(usize, Judged)>,
+}
+
+/// What a data set is made of.
+#[derive(Debug, PartialEq)]
+struct Recipe {
+    data: Data,
+    folds: Option<FoldKind>,
+    /// `limit` draws.
+    seed: Option<u64>,
+}
+
+/// What `data::checks` looks at beside the data.
+#[derive(Debug, PartialEq)]
+struct Judged {
+    split: Split,
+    loss: Vec<LossTerm>,
+    batch: u32,
+    sampler: Sampler,
+    primary: Metric,
+}
+
+/// Where tables and files are looked for.
+#[derive(Clone, Copy)]
+pub(super) struct World<'a> {
+    pub(super) host: &'a dyn Host,
+    pub(super) base: &'a Path,
+}
+
+/// What came of one study.
+pub(super) struct Grid {
+    pub(super) variants: Vec<Variant>,
+    pub(super) compare: Option<Compare>,
+    /// Has every variant its images?
+    pub(super) whole: bool,
+}
+
+/// Reads and checks every variant of a study. `complete`: could all that it extends be found?
+pub(super) fn read<'a>(
+    world: World<'_>,
+    evaluator: Evaluator<'a>,
+    (chain, complete): (&[Level<'a>], bool),
+    datasets: &mut Datasets,
+) -> (Evaluator<'a>, Grid) {
+    let mut reader = Reader::new(evaluator, chain);
+    if !complete {
+        reader.poison("*");
+        reader.evaluator.mark_all_used();
+    }
+    let axes = vary::axes(&mut reader);
+    let common = reader.common();
+    let mut grid = Grid { variants: Vec::new(), compare: None, whole: true };
+    for taken in vary::combinations(&axes) {
+        let chosen: Vec<(&vary::Axis, &vary::Choosable)> =
+            axes.iter().zip(&taken).filter_map(|(axis, at)| Some((axis, axis.options.get(*at)?))).collect();
+        let choices: Vec<_> =
+            chosen.iter().map(|(axis, option)| (axis.path.as_str(), &option.value, axis.scope)).collect();
+        reader.evaluator.refresh();
+        reader.choose(&common, &choices);
+        let study = study(&mut reader, chain);
+        let dataset = check(world, &mut reader, &study, datasets);
+        grid.whole &= dataset.is_some();
+        let labels: Vec<&str> = chosen.iter().map(|(_, option)| option.label.as_str()).collect();
+        grid.variants.push(Variant {
+            name: labels.join("/"),
+            choices: chosen
+                .iter()
+                .map(|(axis, option)| Choice {
+                    path: axis.path.clone(),
+                    label: option.label.clone(),
+                    span: option.value.span,
+                })
+                .collect(),
+            study,
+            places: reader.places.clone(),
+            dataset: dataset.unwrap_or(0),
+        });
+    }
+    grid.compare = compare::read(&mut reader, &axes, &grid.variants);
+    if grid.whole {
+        size(&mut reader, &axes, &grid.variants, &datasets.built);
+        same_images(&mut reader, &grid, &datasets.built);
+    }
+    (reader.evaluator, grid)
+}
+
+/// Every setting of the study, defaults filled in.
+fn study(reader: &mut Reader<'_>, chain: &[Level<'_>]) -> Study {
+    let name = chain.last().map_or_else(String::new, |level| name(reader, level.block));
+    let question = reader.text(&blocks::STUDY, "question");
+    let seed = reader.number(&blocks::STUDY, "seed").map_or(42, take::seed);
+    let data = read_data::data(reader);
+    let split = read_data::split(reader);
+    let model = read_model::model(reader);
+    let images = read_model::images(reader, model.backbone);
+    let train = read_model::train(reader, &data);
+    let evaluate = read_model::evaluate(reader, &data.group);
+    Study { name, question, seed, data, split, images, model, train, evaluate }
+}
+
+fn name(reader: &mut Reader<'_>, block: &Block) -> String {
+    let problems = &mut reader.evaluator.problems;
+    match block.labels.as_slice() {
+        [name] => {
+            if !names_a_folder(&name.text) {
+                problems.study_name(&name.text, name.span);
+            }
+            name.text.clone()
+        }
+        [] => {
+            problems.block_without_name("study", block.keyword.span, "study my_study { ... }");
+            String::new()
+        }
+        [_, second, ..] => {
+            problems.block_label("study", &second.text, second.span);
+            String::new()
+        }
+    }
+}
+
+/// Everything that is wrong with one variant; the index of its images.
+fn check(world: World<'_>, reader: &mut Reader<'_>, study: &Study, datasets: &mut Datasets) -> Option<usize> {
+    // Only E0301 wants it, and reading a table twice takes time.
+    let patient_column = if reader.is_written("data.group") { None } else { patient_column(world, study) };
+    rules::check(reader, study, patient_column.as_deref());
+    weights_file(world, study, reader);
+    dataset(world, study, reader, datasets)
+}
+
+/// E0402 and E0902 as far as the file itself tells.
+fn weights_file(world: World<'_>, study: &Study, reader: &mut Reader<'_>) {
+    let (Weights::File(path), true) = (&study.model.weights, reader.sound(&["model.backbone"])) else { return };
+    let Some(at) = reader.places.get("model.backbone.weights") else { return };
+    let full = world.base.join(path);
+    let name = path.display().to_string();
+    let problems = &mut reader.evaluator.problems;
+    match world.host.stat(&full) {
+        Err(error) => problems.no_weights_file(&name, &error.to_string(), at),
+        Ok(_) if path.extension().is_some_and(|end| end == "safetensors") => {}
+        Ok(_) => match world.host.read(&full) {
+            Err(error) => problems.no_weights_file(&name, &error.to_string(), at),
+            Ok(bytes) if bytes.starts_with(b"PK\x03\x04") || matches!(bytes.as_slice(), [0x80, 2..=5, ..]) => {
+                problems.pickle(&name, at);
+            }
+            Ok(_) => problems.weights_not_safetensors(&name, at),
+        },
+    }
+}
+
+/// A column of the table that looks like the patients', for the help of E0301.
+fn patient_column(world: World<'_>, study: &Study) -> Option<String> {
+    let Source::Csv { path } = &study.data.source else { return None };
+    let header = data::csv::header(&world.host.read(&world.base.join(path)).ok()?).ok()?;
+    let looks_right = |name: &&String| {
+        let name = name.to_lowercase();
+        ["patient", "subject", "person", "case_id"].iter().any(|word| name.contains(word))
+    };
+    header
+        .names
+        .iter()
+        .filter(looks_right)
+        .find(|name| name.to_lowercase().contains("id"))
+        .or_else(|| header.names.iter().find(looks_right))
+        .cloned()
+}
+
+/// Reads the table and checks the study against it, as far as the settings it needs are sound.
+fn dataset(world: World<'_>, study: &Study, reader: &mut Reader<'_>, datasets: &mut Datasets) -> Option<usize> {
+    if !reader.block_sound("data") || !reader.sound(&["split.cv"]) {
+        return None;
+    }
+    let recipe = Recipe {
+        data: study.data.clone(),
+        folds: Some(study.split.cv.kind.clone()).filter(|kind| matches!(kind, FoldKind::FoldsFrom(_))),
+        seed: study.data.limit.as_ref().map(|_| study.seed),
+    };
+    let tried = datasets.tried.iter().find(|(tried, _)| *tried == recipe).map(|(_, at)| *at);
+    let at = if let Some(at) = tried {
+        at?
+    } else {
+        let (places, problems) = (&reader.places, &mut reader.evaluator.problems);
+        let built = data::build(&study.data, &study.split.cv, study.seed, world.base, world.host, places, problems);
+        let at = built.is_some().then_some(datasets.built.len());
+        datasets.built.extend(built);
+        datasets.tried.push((recipe, at));
+        at?
+    };
+    // What is checked against the images also looks at the loss, the batch and the metrics.
+    let judged = Judged {
+        split: study.split.clone(),
+        loss: study.train.loss.clone(),
+        batch: study.train.batch,
+        sampler: study.train.sampler.clone(),
+        primary: study.evaluate.primary,
+    };
+    if reader.all_sound() && !datasets.judged.iter().any(|(of, one)| *of == at && *one == judged) {
+        let dataset = datasets.built.get(at)?;
+        data::checks::check(study, dataset, &reader.places, &mut reader.evaluator.problems);
+        datasets.judged.push((at, judged));
+    }
+    Some(at)
+}
+
+/// How many networks a variant trains.
+fn trainings(variant: &Variant, datasets: &[Dataset]) -> usize {
+    let split = &variant.study.split;
+    let given =
+        || datasets.get(variant.dataset).and_then(|dataset| dataset.given_folds.as_ref()?.iter().max().copied());
+    match (split.run.len(), split.cv.folds) {
+        (0, 0) => given().map_or(1, |last| last as usize + 1),
+        (0, folds) => folds as usize,
+        (run, _) => run,
+    }
+}
+
+/// W0702: a grid that takes long.
+fn size(reader: &mut Reader<'_>, axes: &[vary::Axis], variants: &[Variant], datasets: &[Dataset]) {
+    let total: usize = variants.iter().map(|variant| trainings(variant, datasets)).sum();
+    if axes.is_empty() || total < MANY_TRAININGS {
+        return;
+    }
+    let counts: Vec<usize> = axes.iter().map(|axis| axis.options.len()).collect();
+    let spans: Vec<Span> = axes.iter().map(|axis| axis.span).collect();
+    reader.evaluator.problems.grid_is_large(&counts, variants.len(), total, &spans);
+}
+
+/// E0706: a paired test wants the same images of every variant.
+fn same_images(reader: &mut Reader<'_>, grid: &Grid, datasets: &[Dataset]) {
+    let Some(compare) = &grid.compare else { return };
+    let Some(baseline) = grid.variants.iter().find(|variant| variant.name == compare.baseline) else { return };
+    let differ = |a: &Variant, b: &Variant| -> Option<&'static str> {
+        let (a_split, b_split) = (&a.study.split, &b.study.split);
+        if a.dataset != b.dataset {
+            let (a, b) = (datasets.get(a.dataset)?, datasets.get(b.dataset)?);
+            let named = |one: &data::Image| (one.name.clone(), one.label);
+            let same = a.classes == b.classes && a.images.iter().map(named).eq(b.images.iter().map(named));
+            return (!same).then_some("data");
+        }
+        let dealt = a_split.cv == b_split.cv && a.study.seed == b.study.seed;
+        #[expect(clippy::float_cmp, reason = "shares as they were written")]
+        let holdout = a_split.holdout == b_split.holdout && (dealt || a_split.holdout == 0.0);
+        let run = a_split.run == b_split.run && (dealt || a_split.run.is_empty());
+        match (holdout, run) {
+            (false, _) => Some("split.holdout"),
+            (_, false) => Some("split.run"),
+            (true, true) => None,
+        }
+    };
+    for variant in &grid.variants {
+        let Some(block) = differ(baseline, variant) else { continue };
+        let choice =
+            variant.choices.iter().zip(&baseline.choices).filter(|(one, other)| one.label != other.label).min_by_key(
+                |(one, _)| {
+                    !(one.path.starts_with(block)
+                        || one.path.starts_with("data")
+                        || one.path.starts_with("split")
+                        || one.path == "seed")
+                },
+            );
+        if let Some((choice, _)) = choice {
+            reader.evaluator.problems.compared_images_differ(
+                (&baseline.name, &variant.name),
+                compare.span,
+                choice.span,
+            );
+        }
+        return;
+    }
+}
