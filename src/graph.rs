@@ -192,7 +192,8 @@ pub fn shares_features(study: &Study) -> bool {
         Freeze::BackboneFor(epochs) => epochs > 0,
         Freeze::None | Freeze::First(_) => false,
     };
-    let same_in_every_fold = study.images.normalize != Normalize::Train && study.model.weights != Weights::None;
+    let fixed = !matches!(study.images.normalize, Normalize::Train | Normalize::Dataset);
+    let same_in_every_fold = fixed && study.model.weights != Weights::None;
     frozen && study.images.augment.is_empty() && same_in_every_fold
 }
 
@@ -228,10 +229,9 @@ pub fn build(study: &Study, inputs: &Inputs, folds: &Folds, trained: &[u32]) -> 
         format!("{} images, {} classes", inputs.images.len(), inputs.classes.len()),
         &[(table, Edge::Value)],
     );
-    let split_spec = &study.split;
     let split = dag.add(
         Work::Split,
-        &json!([split_spec.holdout, split_spec.cv, split_spec.validation, study.seed]),
+        &split_parameters(study),
         format!("{} folds", folds.count),
         &[(rows, Edge::Value)],
     );
@@ -257,7 +257,7 @@ pub fn build(study: &Study, inputs: &Inputs, folds: &Folds, trained: &[u32]) -> 
         let seen: Vec<(usize, u32)> = roles
             .train
             .iter()
-            .chain(&roles.validation)
+            .chain(roles.watched(study))
             .map(|image| (*image, inputs.labels.get(*image).copied().unwrap_or_default()))
             .collect();
         let mut model = study.model.clone();
@@ -280,10 +280,10 @@ pub fn build(study: &Study, inputs: &Inputs, folds: &Folds, trained: &[u32]) -> 
                 study.images.normalize,
                 study.images.augment
             ]),
-            if roles.validation.is_empty() {
+            if roles.watched(study).is_empty() {
                 format!("{} images", roles.train.len())
             } else {
-                format!("{} images, {} for validation", roles.train.len(), roles.validation.len())
+                format!("{} images, {} for validation", roles.train.len(), roles.watched(study).len())
             },
             &before,
         );
@@ -305,6 +305,15 @@ pub fn build(study: &Study, inputs: &Inputs, folds: &Folds, trained: &[u32]) -> 
         &[(figures, Edge::Value), (split, Edge::Value)],
     );
     dag
+}
+
+/// A hold-out that the table gives enters; one that there is not leaves the key as it was.
+fn split_parameters(study: &Study) -> serde_json::Value {
+    let split = &study.split;
+    match &split.holdout_rows {
+        None => json!([split.holdout, split.cv, split.validation, study.seed]),
+        Some(rows) => json!([split.holdout, split.cv, split.validation, study.seed, rows]),
+    }
 }
 
 impl Dag {

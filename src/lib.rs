@@ -19,6 +19,7 @@ pub mod host;
 pub mod images;
 #[cfg(feature = "run")]
 pub mod kernels;
+pub mod leakage;
 #[cfg(feature = "run")]
 pub mod nn;
 pub mod plan;

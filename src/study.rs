@@ -276,6 +276,9 @@ pub enum Scalar {
 pub struct Split {
     /// `holdout`: share of patients kept out of every fold, 0..1.
     pub holdout: f64,
+    /// `holdout = condition`: the rows that are kept out of every fold, as the table says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holdout_rows: Option<Predicate>,
     /// `cv`.
     pub cv: CrossValidation,
     /// `validation`: share of each fold's training patients that early stopping and plateau look at, 0..1.
@@ -409,6 +412,8 @@ pub enum Normalize {
     None,
     /// Mean and standard deviation a channel of the fold's own training images.
     Train,
+    /// The same over all images of the study, reported ones too: a leak, so only where the study accepts it.
+    Dataset,
 }
 
 /// One random operation on a training image, with the probability `p` (0..1) that it happens.
@@ -754,6 +759,9 @@ pub struct Evaluate {
     pub metrics: Vec<Metric>,
     /// Is the headline counted a patient (mean probability) or an image?
     pub unit: Unit,
+    /// `leak = accepted(because = "...")`: the author's reason to report figures that leakage inflates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leak: Option<String>,
 }
 
 /// Figures a report can lead with.

@@ -94,9 +94,9 @@ const SPLIT: Block = Block {
     settings: &[
         Setting {
             name: "holdout",
-            takes: Takes::Share { from: 0.0, to: 0.9 },
+            takes: Takes::Shaped("a share of patients, `20%`, or a condition over columns, `` `split` == \"test\" ``"),
             default: "0%",
-            about: "Share of patients kept out of every fold.",
+            about: "Patients kept out of every fold: a share of them, or those of the rows for which a condition holds.",
         },
         Setting {
             name: "cv",
@@ -255,6 +255,12 @@ const EVALUATE: Block = Block {
             takes: Takes::Operation(&metrics::UNITS),
             default: "patient() with a patient column, else image",
             about: "What counts as one in the headline.",
+        },
+        Setting {
+            name: "leak",
+            takes: Takes::Operation(&metrics::ACCEPTANCES),
+            default: "none is accepted",
+            about: "Accepts that the figures leak, with a reason that the report repeats on its first screen.",
         },
     ],
     later: &["intervals", "slices", "explain", "threshold", "calibration"],

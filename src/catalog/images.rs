@@ -5,7 +5,7 @@ use super::{Default, Family, Operation, Parameter, SHARE, Takes, count, number, 
 const FILTERS: &[&str] = &["lanczos", "bicubic", "bilinear", "nearest"];
 const FITS: &[&str] = &["stretch", "pad", "crop"];
 /// What `normalize` takes.
-pub const NORMALIZE: &[&str] = &["imagenet", "half", "none", "train"];
+pub const NORMALIZE: &[&str] = &["imagenet", "half", "none", "train", "dataset"];
 /// Axes of `flip`.
 pub const AXES: &[&str] = &["horizontal", "vertical"];
 

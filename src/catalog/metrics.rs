@@ -1,6 +1,6 @@
 //! Figures a report can lead with, and what counts as one.
 
-use super::{Family, Operation, Takes, number, word};
+use super::{Family, Operation, Takes, number, required, word};
 
 const fn metric(name: &'static str, about: &'static str, examples: &'static [&'static str]) -> Operation {
     Operation { name, about, parameters: &[], later: &[], source: "", examples }
@@ -70,4 +70,19 @@ pub const TESTS: Family = Family {
         examples: &["paired_bootstrap(2000)"],
     }],
     later: &["permutation", "delong", "mcnemar", "wilcoxon", "t_test"],
+};
+
+/// `evaluate.leak`
+pub const ACCEPTANCES: Family = Family {
+    one: "acceptance",
+    many: "acceptances",
+    operations: &[Operation {
+        name: "accepted",
+        about: "The study runs although it leaks; the report says so on its first screen.",
+        parameters: &[required("because", Takes::Text, "the reason, repeated in the report")],
+        later: &[],
+        source: "",
+        examples: &["accepted(because = \"repeats the published protocol\")"],
+    }],
+    later: &[],
 };

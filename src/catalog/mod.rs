@@ -6,6 +6,7 @@
 
 pub mod backbones;
 pub mod blocks;
+pub mod effects;
 pub mod images;
 pub mod losses;
 pub mod metrics;
@@ -209,6 +210,7 @@ pub const FAMILIES: &[&Family] = &[
     &metrics::METRICS,
     &metrics::UNITS,
     &metrics::TESTS,
+    &metrics::ACCEPTANCES,
     &training::DEVICES,
 ];
 

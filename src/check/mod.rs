@@ -33,6 +33,7 @@ pub use self::vary::MOST_VARIANTS;
 use crate::data::Dataset;
 use crate::diag::{Code, Problems};
 use crate::host::{Host, Kind};
+use crate::leakage::Explained;
 use crate::source::{FileId, SourceMap, Span};
 use crate::study::{Places, Study};
 use crate::syntax::Parsed;
@@ -53,6 +54,8 @@ pub struct Outcome {
     pub checked: Option<Checked>,
     /// The images of its variants, as far as tables could be read; equal data are built once.
     pub datasets: Vec<Dataset>,
+    /// What each score's predictor has seen, of every variant that could be read, whether or not it holds.
+    pub seen: Vec<Explained>,
 }
 
 /// A study that holds, and what belongs beside it.
@@ -159,7 +162,7 @@ pub fn check_file(host: &dyn Host, path: &Path, overrides: &Overrides) -> Outcom
         Err(why) => {
             let mut problems = Problems::new();
             problems.file_unreadable(&name, &why);
-            Outcome { map: SourceMap::new(), problems, checked: None, datasets: Vec::new() }
+            Outcome { map: SourceMap::new(), problems, checked: None, datasets: Vec::new(), seen: Vec::new() }
         }
     }
 }
@@ -181,9 +184,10 @@ fn check_bytes(
     let read = crate::syntax::read(&mut map, name, path.map(Path::to_path_buf), bytes);
     let mut problems = Problems::new();
     let (world, main) = (World { host, base }, Main { name, path, base });
-    let (meant, datasets) = check_tree(world, &mut map, &main, read, overrides, &mut problems);
+    let mut seen = Vec::new();
+    let (meant, datasets) = check_tree(world, &mut map, &main, read, overrides, &mut seen, &mut problems);
     let checked = meant.filter(|_| !problems.has_errors());
-    Outcome { map, problems, checked, datasets }
+    Outcome { map, problems, checked, datasets, seen }
 }
 
 fn check_tree(
@@ -192,6 +196,7 @@ fn check_tree(
     main: &Main<'_>,
     (id, parsed): (FileId, Parsed),
     overrides: &Overrides,
+    seen: &mut Vec<Explained>,
     problems: &mut Problems,
 ) -> (Option<Checked>, Vec<Dataset>) {
     let sources = files::load(world.host, map, main, (id, parsed), problems);
@@ -209,7 +214,7 @@ fn check_tree(
         let before = std::mem::take(&mut evaluator.problems);
         let (chain, complete) = studies.chain(block, &sources, &mut evaluator);
         let grid;
-        (evaluator, grid) = variants::read(world, evaluator, (&chain, complete), &mut datasets);
+        (evaluator, grid) = variants::read(world, evaluator, (&chain, complete), &mut datasets, seen);
         grids.push(grid);
         let mut found = std::mem::replace(&mut evaluator.problems, before);
         if overrides.study == Pick::Every && studies.is_extended(block) {

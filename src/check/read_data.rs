@@ -12,11 +12,11 @@ use indexmap::IndexMap;
 use super::reader::Reader;
 use super::take::{Bound, Slot, Typed, bind, take, whole, wrong_shape};
 use super::value::{Spanned, Value, describe};
-use crate::catalog::{Block as Table, Family, blocks, count, sources};
+use crate::catalog::{Block as Table, Family, Takes, blocks, count, sources};
 use crate::diag::Problems;
 use crate::study::{
-    CrossValidation, Data, FoldKind, Group, ImageColumn, Limit, Multiclass, OnMissing, Source, Split, WhenMany,
-    WhenOther,
+    CrossValidation, Data, FoldKind, Group, ImageColumn, Limit, Multiclass, OnMissing, Predicate, Source, Split,
+    WhenMany, WhenOther,
 };
 
 fn table(name: &str) -> &'static Table {
@@ -188,7 +188,7 @@ fn merge(reader: &mut Reader<'_>) -> IndexMap<String, Vec<String>> {
     merge
 }
 
-fn keep(reader: &mut Reader<'_>) -> Option<crate::study::Predicate> {
+fn keep(reader: &mut Reader<'_>) -> Option<Predicate> {
     let (value, _) = reader.value("data.keep")?;
     match value.value {
         Value::Condition(predicate) => Some(predicate),
@@ -279,7 +279,7 @@ fn group(reader: &mut Reader<'_>, source: &Source) -> Group {
 
 /// Reads `split { }`.
 pub(super) fn split(reader: &mut Reader<'_>) -> Split {
-    let holdout = reader.number(table("split"), "holdout").unwrap_or(0.0);
+    let (holdout, holdout_rows) = holdout(reader);
     let validation = reader.number(table("split"), "validation").unwrap_or(0.0);
     let bound = reader.operation(table("split"), "cv");
     let cv = bound.as_ref().and_then(cross_validation).unwrap_or(CrossValidation {
@@ -289,7 +289,24 @@ pub(super) fn split(reader: &mut Reader<'_>) -> Split {
         seed: None,
     });
     let run = folds_run(reader, &cv);
-    Split { holdout, cv, validation, run }
+    Split { holdout, holdout_rows, cv, validation, run }
+}
+
+/// A share of patients, or the condition under which a row is held out.
+fn holdout(reader: &mut Reader<'_>) -> (f64, Option<Predicate>) {
+    let Some((value, names)) = reader.value("split.holdout") else { return (0.0, None) };
+    if let Value::Condition(predicate) = value.value {
+        return (0.0, Some(predicate));
+    }
+    let slot = Slot { name: "holdout", owner: "split", names: &names };
+    match take(&Takes::Share { from: 0.0, to: 0.9 }, &value, slot, &mut reader.evaluator.problems) {
+        Some(Typed::Number(share)) => (share, None),
+        Some(_) => (0.0, None),
+        None => {
+            reader.poison("split.holdout");
+            (0.0, None)
+        }
+    }
 }
 
 fn cross_validation(bound: &Bound) -> Option<CrossValidation> {
@@ -320,7 +337,7 @@ fn folds_run(reader: &mut Reader<'_>, cv: &CrossValidation) -> Vec<u32> {
         return run;
     };
     let to = if cv.folds == 0 { 1_000_000 } else { i64::from(cv.folds) - 1 };
-    let folds = crate::catalog::Takes::Whole { from: 0, to, counts: "" };
+    let folds = Takes::Whole { from: 0, to, counts: "" };
     for item in items {
         let slot = Slot { name: "run", owner: "split", names: &names };
         match take(&folds, item, slot, &mut reader.evaluator.problems) {

@@ -78,10 +78,12 @@ pub(super) fn images(reader: &mut Reader<'_>, backbone: Backbone) -> Images {
             reader.poison("images.prepare");
         }
         reader.places.set("images.normalize", step.span);
+        reader.places.set("images.normalize.by", step.place("by"));
         normalize = step.word("by").map(|by| match by {
             "half" => Normalize::Half,
             "none" => Normalize::None,
             "train" => Normalize::Train,
+            "dataset" => Normalize::Dataset,
             _ => Normalize::Imagenet,
         });
     }
@@ -303,7 +305,17 @@ pub(super) fn evaluate(reader: &mut Reader<'_>, group: &Group) -> Evaluate {
             Group::None { .. } => Unit::Image,
         },
     };
-    Evaluate { primary, metrics, unit }
+    let leak = reader.operation(table("evaluate"), "leak").and_then(|bound| {
+        let because = bound.text("because")?.to_owned();
+        if because.trim().is_empty() {
+            let span = bound.place("because");
+            reader.evaluator.problems.out_of_range("because", "a reason in words", "empty", span, "");
+            reader.poison("evaluate.leak");
+            return None;
+        }
+        Some(because)
+    });
+    Evaluate { primary, metrics, unit, leak }
 }
 
 fn metric(bound: &Bound) -> Option<Metric> {

@@ -1,15 +1,11 @@
-//! What settings mean together: leakage, and settings that undo each other. Needs no table.
+//! What settings mean together, and settings that undo each other. Needs no table; leakage is [`crate::leakage`]'s.
 
 use super::reader::Reader;
 use crate::catalog::backbones;
-use crate::study::{
-    Augment, FoldKind, Freeze, Group, KeepEpoch, LossKind, Normalize, Schedule, Source, Study, Weights,
-};
+use crate::study::{Augment, Freeze, LossKind, Normalize, Schedule, Study, Weights};
 
 /// Reports what is wrong between settings; each rule stays silent when a setting it looks at is not sound.
-pub(super) fn check(reader: &mut Reader<'_>, study: &Study, patient_column: Option<&str>) {
-    patients(reader, study, patient_column);
-    selection(reader, study);
+pub(super) fn check(reader: &mut Reader<'_>, study: &Study) {
     network(reader, study);
     loss(reader, study);
     patience(reader, study);
@@ -18,63 +14,6 @@ pub(super) fn check(reader: &mut Reader<'_>, study: &Study, patient_column: Opti
 /// Where the split stands, or the study if it was not written.
 fn place(reader: &Reader<'_>, path: &str) -> Option<crate::source::Span> {
     reader.places.nearest(path)
-}
-
-fn row_wise(study: &Study) -> Option<&'static str> {
-    match study.split.cv.kind {
-        FoldKind::KFold => Some("kfold"),
-        FoldKind::StratifiedKFold => Some("stratified_kfold"),
-        FoldKind::GroupKFold | FoldKind::StratifiedGroupKFold | FoldKind::FoldsFrom(_) => None,
-    }
-}
-
-/// E0301: no patients, or patients whom the split does not look at.
-fn patients(reader: &mut Reader<'_>, study: &Study, patient_column: Option<&str>) {
-    if !reader.sound(&["data.group", "data.table"]) {
-        return;
-    }
-    let cv = reader.places.get("split.cv");
-    let phantoms = matches!(study.data.source, Source::Phantoms { .. });
-    if !reader.is_written("data.group") && !phantoms {
-        if let Some(data) = place(reader, "data.group") {
-            let block = reader.places.get("data").is_some();
-            let folder = matches!(study.data.source, Source::Folder { .. });
-            reader.evaluator.problems.no_patients(data, block, cv, patient_column, folder);
-        }
-        reader.poison("data.group");
-        return;
-    }
-    if let (Group::Column(column), Some(kind), Some(cv)) = (&study.data.group, row_wise(study), cv)
-        && reader.sound(&["split.cv"])
-    {
-        let group = reader.places.get("data.group");
-        let better = if kind == "kfold" { "group_kfold" } else { "stratified_group_kfold" };
-        reader.evaluator.problems.split_ignores_patients(kind, better, column, study.split.cv.folds, cv, group);
-        reader.poison("split.cv");
-    }
-}
-
-/// E0304: something chooses by looking at the fold that is reported.
-fn selection(reader: &mut Reader<'_>, study: &Study) {
-    if study.split.validation > 0.0 || !reader.sound(&["split.validation"]) {
-        return;
-    }
-    let cv = place(reader, "split.cv");
-    let report = |reader: &mut Reader<'_>, path: &str, who: &str, what: &str| {
-        let at = reader.places.get(path);
-        if let (Some(cv), Some(at), true) = (cv, at, reader.sound(&[path])) {
-            reader.evaluator.problems.selection_on_reported_fold(who, what, cv, at);
-        }
-    };
-    if study.train.stop.is_some() {
-        report(reader, "train.stop", "early stopping", "picks the best epoch: on what?");
-    }
-    if matches!(study.train.schedule, Schedule::Plateau { .. }) {
-        report(reader, "train.schedule", "the plateau schedule", "lowers the learning rate: on what?");
-    }
-    if matches!(study.train.keep, KeepEpoch::Best(_)) && reader.is_written("train.keep") {
-        report(reader, "train.keep", "keeping the best epoch", "picks the best epoch: on what?");
-    }
 }
 
 /// E0402, E0403, W0404, W0407, E0902: the network, its weights and its images.
@@ -102,7 +41,7 @@ fn network(reader: &mut Reader<'_>, study: &Study) {
     let got = study.images.normalize;
     if study.model.weights == Weights::Imagenet
         && got != card.normalize
-        && got != Normalize::Train
+        && !matches!(got, Normalize::Train | Normalize::Dataset)
         && reader.sound(&["images.prepare"])
         && let (Some(at), Some(weights)) =
             (reader.places.get("images.normalize"), place(reader, "model.backbone.weights"))
@@ -132,6 +71,7 @@ fn normalize_name(normalize: Normalize) -> &'static str {
         Normalize::Half => "half",
         Normalize::None => "none",
         Normalize::Train => "train",
+        Normalize::Dataset => "dataset",
     }
 }
 

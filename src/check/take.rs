@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::arithmetic::terms;
 use super::value::{Call, Spanned, Value, describe, kind};
-use crate::catalog::{Default, Family, Operation, Parameter, Takes, backbones, images};
+use crate::catalog::{Default, Family, Operation, Parameter, Takes, backbones};
 use crate::diag::Problems;
 use crate::source::Span;
 use crate::syntax::ast::{Name, Number, Unit};
@@ -355,9 +355,7 @@ fn take_word(
     if let Some(known) = words.iter().find(|known| **known == word) {
         return Some(Typed::Word(known));
     }
-    if words == images::NORMALIZE && matches!(word, "dataset" | "all" | "global" | "data") {
-        problems.normalize_over_folds(word, span);
-    } else if slot.name == "precision" && matches!(word, "bf16" | "f16" | "fp16" | "mixed" | "tf32") {
+    if slot.name == "precision" && matches!(word, "bf16" | "f16" | "fp16" | "mixed" | "tf32") {
         problems.not_yet_among("precision", word, span, words.iter().copied());
     } else if slot.name == "correction" && matches!(word, "bonferroni" | "benjamini_hochberg" | "fdr") {
         problems.not_yet_among("correction", word, span, words.iter().copied());

@@ -7,9 +7,13 @@ use super::reader::{Level, Reader};
 use super::{Choice, Compare, Variant, compare, names_a_folder, read_data, read_model, rules, take, vary};
 use crate::catalog::blocks;
 use crate::data::{self, Dataset};
+use crate::diag::Problems;
 use crate::host::Host;
+use crate::leakage::{self, Explained, Facts, Flow, flow};
 use crate::source::Span;
-use crate::study::{Data, FoldKind, LossTerm, Metric, Sampler, Source, Split, Study, Weights};
+use crate::study::{
+    Data, FoldKind, Group, LossTerm, Metric, Predicate, Sampler, Source, Split, Study, Weights,
+};
 use crate::syntax::ast::Block;
 
 /// From so many trainings on a grid is told to be large.
@@ -30,6 +34,7 @@ pub(super) struct Datasets {
 struct Recipe {
     data: Data,
     folds: Option<FoldKind>,
+    holdout: Option<Predicate>,
     /// `limit` draws.
     seed: Option<u64>,
 }
@@ -65,6 +70,7 @@ pub(super) fn read<'a>(
     evaluator: Evaluator<'a>,
     (chain, complete): (&[Level<'a>], bool),
     datasets: &mut Datasets,
+    seen: &mut Vec<Explained>,
 ) -> (Evaluator<'a>, Grid) {
     let mut reader = Reader::new(evaluator, chain);
     if !complete {
@@ -85,8 +91,12 @@ pub(super) fn read<'a>(
         let dataset = check(world, &mut reader, &study, datasets);
         grid.whole &= dataset.is_some();
         let labels: Vec<&str> = chosen.iter().map(|(_, option)| option.label.as_str()).collect();
+        let name = labels.join("/");
+        let images = dataset.and_then(|at| datasets.built.get(at));
+        let flow = leakage(world, &study, images, &mut reader);
+        seen.push(Explained { variant: name.clone(), flow, places: reader.places.clone() });
         grid.variants.push(Variant {
-            name: labels.join("/"),
+            name,
             choices: chosen
                 .iter()
                 .map(|(axis, option)| Choice {
@@ -113,12 +123,17 @@ fn study(reader: &mut Reader<'_>, chain: &[Level<'_>]) -> Study {
     let name = chain.last().map_or_else(String::new, |level| name(reader, level.block));
     let question = reader.text(&blocks::STUDY, "question");
     let seed = reader.number(&blocks::STUDY, "seed").map_or(42, take::seed);
-    let data = read_data::data(reader);
+    let mut data = read_data::data(reader);
     let split = read_data::split(reader);
     let model = read_model::model(reader);
     let images = read_model::images(reader, model.backbone);
     let train = read_model::train(reader, &data);
     let evaluate = read_model::evaluate(reader, &data.group);
+    if let (Some(because), Group::None { because: none }) = (&evaluate.leak, &mut data.group)
+        && none.is_empty()
+    {
+        none.clone_from(because);
+    }
     Study { name, question, seed, data, split, images, model, train, evaluate }
 }
 
@@ -144,9 +159,7 @@ fn name(reader: &mut Reader<'_>, block: &Block) -> String {
 
 /// Everything that is wrong with one variant; the index of its images.
 fn check(world: World<'_>, reader: &mut Reader<'_>, study: &Study, datasets: &mut Datasets) -> Option<usize> {
-    // Only E0301 wants it, and reading a table twice takes time.
-    let patient_column = if reader.is_written("data.group") { None } else { patient_column(world, study) };
-    rules::check(reader, study, patient_column.as_deref());
+    rules::check(reader, study);
     weights_file(world, study, reader);
     dataset(world, study, reader, datasets)
 }
@@ -171,31 +184,36 @@ fn weights_file(world: World<'_>, study: &Study, reader: &mut Reader<'_>) {
     }
 }
 
-/// A column of the table that looks like the patients', for the help of E0301.
-fn patient_column(world: World<'_>, study: &Study) -> Option<String> {
-    let Source::Csv { path } = &study.data.source else { return None };
-    let header = data::csv::header(&world.host.read(&world.base.join(path)).ok()?).ok()?;
-    let looks_right = |name: &&String| {
-        let name = name.to_lowercase();
-        ["patient", "subject", "person", "case_id"].iter().any(|word| name.contains(word))
+/// E0301 to E0309: who has seen whom, by the study, the table and the weights.
+fn leakage(world: World<'_>, study: &Study, dataset: Option<&Dataset>, reader: &mut Reader<'_>) -> Flow {
+    let grouped = reader.is_written("data.group") || matches!(study.data.source, Source::Phantoms { .. });
+    // Only E0301 wants it, and reading a table twice takes time.
+    let patient_column =
+        if grouped { None } else { data::patient_column(&study.data.source, world.base, world.host) };
+    let facts = Facts::of(study, &reader.places, dataset);
+    let context = leakage::Context {
+        facts: &facts,
+        places: &reader.places,
+        sound: &|path| reader.sound(&[path]),
+        patient_column: patient_column.as_ref(),
+        complete: dataset.is_some() && reader.all_sound(),
     };
-    header
-        .names
-        .iter()
-        .filter(looks_right)
-        .find(|name| name.to_lowercase().contains("id"))
-        .or_else(|| header.names.iter().find(looks_right))
-        .cloned()
+    let flow = flow::of(study, &facts);
+    let mut found = Problems::new();
+    leakage::tell(study, &flow, &context, &mut found);
+    reader.evaluator.problems.extend(found);
+    flow
 }
 
 /// Reads the table and checks the study against it, as far as the settings it needs are sound.
 fn dataset(world: World<'_>, study: &Study, reader: &mut Reader<'_>, datasets: &mut Datasets) -> Option<usize> {
-    if !reader.block_sound("data") || !reader.sound(&["split.cv"]) {
+    if !reader.block_sound("data") || !reader.sound(&["split.cv", "split.holdout"]) {
         return None;
     }
     let recipe = Recipe {
         data: study.data.clone(),
         folds: Some(study.split.cv.kind.clone()).filter(|kind| matches!(kind, FoldKind::FoldsFrom(_))),
+        holdout: study.split.holdout_rows.clone(),
         seed: study.data.limit.as_ref().map(|_| study.seed),
     };
     let tried = datasets.tried.iter().find(|(tried, _)| *tried == recipe).map(|(_, at)| *at);
@@ -203,7 +221,7 @@ fn dataset(world: World<'_>, study: &Study, reader: &mut Reader<'_>, datasets: &
         at?
     } else {
         let (places, problems) = (&reader.places, &mut reader.evaluator.problems);
-        let built = data::build(&study.data, &study.split.cv, study.seed, world.base, world.host, places, problems);
+        let built = data::build(&study.data, &study.split, study.seed, world.base, world.host, places, problems);
         let at = built.is_some().then_some(datasets.built.len());
         datasets.built.extend(built);
         datasets.tried.push((recipe, at));
@@ -262,7 +280,9 @@ fn same_images(reader: &mut Reader<'_>, grid: &Grid, datasets: &[Dataset]) {
         }
         let dealt = a_split.cv == b_split.cv && a.study.seed == b.study.seed;
         #[expect(clippy::float_cmp, reason = "shares as they were written")]
-        let holdout = a_split.holdout == b_split.holdout && (dealt || a_split.holdout == 0.0);
+        let holdout = a_split.holdout == b_split.holdout
+            && a_split.holdout_rows == b_split.holdout_rows
+            && (dealt || a_split.holdout == 0.0);
         let run = a_split.run == b_split.run && (dealt || a_split.run.is_empty());
         match (holdout, run) {
             (false, _) => Some("split.holdout"),

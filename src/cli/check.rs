@@ -13,6 +13,9 @@ pub(super) struct Arguments {
     /// Print the problems to stdout in this form (same as --errors, but as data)
     #[arg(long, value_enum)]
     format: Option<Errors>,
+    /// Say for each score whose images its predictor has seen, and through what
+    #[arg(long)]
+    explain_leakage: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcomes {
@@ -21,6 +24,19 @@ pub(super) fn run(arguments: &Arguments) -> Outcomes {
         Ok(outcome) => outcome,
         Err(outcome) => return outcome,
     };
+    if arguments.explain_leakage {
+        let json = arguments.format == Some(Errors::Json) || study.errors == Errors::Json;
+        let explained = outcome.seen.iter();
+        let text: Vec<String> = if json {
+            explained.map(|study| study.json_lines(&outcome.map)).collect()
+        } else {
+            explained.map(|study| study.text(&outcome.map)).collect()
+        };
+        let printed = print(&text.join(if json { "" } else { "\n" }));
+        if printed != Outcomes::Done {
+            return printed;
+        }
+    }
     if arguments.format == Some(Errors::Json) {
         let printed = print(&crate::diag::json::lines(&outcome.map, &outcome.problems));
         if printed != Outcomes::Done {

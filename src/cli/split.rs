@@ -43,9 +43,14 @@ pub(super) fn run(arguments: &Arguments) -> Outcomes {
         return print(&split::csv(&loaded.dataset, &folds));
     }
     let all: Vec<u32> = (0..folds.count).collect();
-    match split::table(spec, &loaded.dataset, &folds, &all) {
+    let accepted = loaded.checked.study.evaluate.leak.is_some();
+    match split::table(spec, &loaded.dataset, &folds, &all, accepted) {
         Ok(table) => {
-            talk("every fold's training, validation, evaluation and hold-out share no patient");
+            if table.roles.iter().all(|roles| roles.disjoint.len() == 6) {
+                talk("every fold's training, validation, evaluation and hold-out share no patient");
+            } else {
+                talk("roles share patients, which this study accepts");
+            }
             print(&split::text_table(&table, &loaded.dataset.classes))
         }
         Err(leak) => {

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use crate::diag::{Problems, suggest};
 use crate::host::Host;
 use crate::source::Span;
-use crate::study::{CrossValidation, Data, FoldKind, Group, Limit, OnMissing, Places, Source, WhenMany, WhenOther};
+use crate::study::{
+    CrossValidation, Data, FoldKind, Group, Limit, OnMissing, Places, Predicate, Source, Split, WhenMany, WhenOther,
+};
 
 use super::files::{self, Presence};
 use super::keep::{self, Mismatch};
@@ -21,7 +23,7 @@ use super::{Dataset, FlowStep, Image, Origin};
 /// Images keep the table's order. `seed` is the study's, for `limit`.
 pub fn build(
     data: &Data,
-    cv: &CrossValidation,
+    split: &Split,
     seed: u64,
     base: &Path,
     host: &dyn Host,
@@ -29,7 +31,7 @@ pub fn build(
     problems: &mut Problems,
 ) -> Option<Dataset> {
     let mut found = Problems::new();
-    let dataset = assemble(data, cv, seed, base, host, places, &mut found);
+    let dataset = assemble(data, split, seed, base, host, places, &mut found);
     let clean = !found.has_errors();
     problems.extend(found);
     dataset.filter(|_| clean)
@@ -101,7 +103,7 @@ fn group_column(data: &Data) -> Option<&str> {
 }
 
 /// Every column that the study uses, in the order a reader meets them.
-fn uses<'a>(data: &'a Data, cv: &'a CrossValidation, files: &'a Files, places: &Places) -> Vec<Use<'a>> {
+fn uses<'a>(data: &'a Data, split: &'a Split, files: &'a Files, places: &Places) -> Vec<Use<'a>> {
     let mut uses = vec![
         Use { column: &files.column, at: places.nearest("data.image.column") },
         Use { column: &data.label, at: places.nearest("data.label") },
@@ -109,7 +111,9 @@ fn uses<'a>(data: &'a Data, cv: &'a CrossValidation, files: &'a Files, places: &
     uses.extend(group_column(data).map(|column| Use { column, at: places.nearest("data.group") }));
     let keep = data.keep.iter().flat_map(keep::columns);
     uses.extend(keep.map(|column| Use { column, at: places.nearest("data.keep") }));
-    uses.extend(folds_column(cv).map(|column| Use { column, at: places.nearest("split.cv") }));
+    let holdout = split.holdout_rows.iter().flat_map(keep::columns);
+    uses.extend(holdout.map(|column| Use { column, at: places.nearest("split.holdout") }));
+    uses.extend(folds_column(&split.cv).map(|column| Use { column, at: places.nearest("split.cv") }));
     uses
 }
 
@@ -143,7 +147,7 @@ impl Flow<'_> {
 
 fn assemble(
     data: &Data,
-    cv: &CrossValidation,
+    split: &Split,
     seed: u64,
     base: &Path,
     host: &dyn Host,
@@ -151,7 +155,7 @@ fn assemble(
     found: &mut Problems,
 ) -> Option<Dataset> {
     let files = files_of(data, base)?;
-    let table = source::open(&data.source, &uses(data, cv, &files, places), base, host, places, found)?;
+    let table = source::open(&data.source, &uses(data, split, &files, places), base, host, places, found)?;
     let group = match group_column(data) {
         Some(column) => Some(table.column(column)?),
         None => None,
@@ -207,11 +211,16 @@ fn assemble(
         let after = class_totals(&labels, labelling.classes.len());
         tell_lost_classes(&labelling.classes, &before_limit, &after, "limit", places, found);
     }
-    let given_folds = match folds_column(cv) {
+    let given_folds = match folds_column(&split.cv) {
         Some(column) => Some(given_folds(column, &table, &rows, places, found)?),
         None => None,
     };
-    Some(finish(labelling.classes, &patients, &images, &table, names, flow.steps, files.origin, given_folds))
+    let given_holdout = match &split.holdout_rows {
+        Some(predicate) => Some(given_holdout(predicate, &table, &rows, places, found)?),
+        None => None,
+    };
+    let dataset = finish(labelling.classes, &patients, &images, &table, names, flow.steps, files.origin);
+    Some(Dataset { given_folds, given_holdout, ..dataset })
 }
 
 /// Keeps the rows for which `keep` holds.
@@ -227,26 +236,14 @@ fn apply_keep(
     let at = places.nearest("data.keep");
     let mut mismatches = Vec::new();
     let Some(kept) = keep::rows(predicate, table, &mut mismatches) else {
-        for Mismatch { column, with_number, cell, row } in &mismatches {
-            if *with_number {
-                found.column_holds_text(column, cell, table.line(*row), at);
-            } else {
-                found.column_holds_numbers(column, cell, table.line(*row), at);
-            }
-        }
+        tell_mismatches(&mismatches, table, at, found);
         return None;
     };
     flow.step("keep", &kept);
     let all = rows.len();
     let (part, left) = keep::strictest(predicate, table)?;
     if kept.is_empty() {
-        let help = match keep::never_held(predicate, table) {
-            Some((column, text, held)) => match suggest::nearest(&text, held.iter().map(String::as_str)) {
-                Some(near) => format!("`{column}` never holds \"{text}\"; did you mean \"{near}\"?"),
-                None => format!("`{column}` never holds \"{text}\""),
-            },
-            None => "loosen `keep`".to_owned(),
-        };
+        let help = never_held(predicate, table).unwrap_or_else(|| "loosen `keep`".to_owned());
         found.nothing_left(&format!("{part} leaves {left} of {all} rows"), &help, at);
         return None;
     }
@@ -254,6 +251,48 @@ fn apply_keep(
         found.keep_removes_most(&part, (all - kept.len(), all, all - left as usize), at);
     }
     Some(kept)
+}
+
+fn tell_mismatches(mismatches: &[Mismatch], table: &Table, at: Option<Span>, found: &mut Problems) {
+    for Mismatch { column, with_number, cell, row } in mismatches {
+        if *with_number {
+            found.column_holds_text(column, cell, table.line(*row), at);
+        } else {
+            found.column_holds_numbers(column, cell, table.line(*row), at);
+        }
+    }
+}
+
+/// Why a condition holds for no row, if that is a text which no cell is.
+fn never_held(predicate: &Predicate, table: &Table) -> Option<String> {
+    let (column, text, held) = keep::never_held(predicate, table)?;
+    Some(match suggest::nearest(&text, held.iter().map(String::as_str)) {
+        Some(near) => format!("`{column}` never holds \"{text}\"; did you mean \"{near}\"?"),
+        None => format!("`{column}` never holds \"{text}\""),
+    })
+}
+
+/// Is each row held out, as the table says?
+fn given_holdout(
+    predicate: &Predicate,
+    table: &Table,
+    rows: &[u32],
+    places: &Places,
+    found: &mut Problems,
+) -> Option<Vec<bool>> {
+    let at = places.nearest("split.holdout");
+    let mut mismatches = Vec::new();
+    let Some(held) = keep::rows(predicate, table, &mut mismatches) else {
+        tell_mismatches(&mismatches, table, at, found);
+        return None;
+    };
+    let held: Vec<bool> = rows.iter().map(|row| held.binary_search(row).is_ok()).collect();
+    let count = held.iter().filter(|held| **held).count();
+    if count == 0 || count == held.len() {
+        found.holdout_of_all_or_none(count, held.len(), never_held(predicate, table).as_deref(), at);
+        return None;
+    }
+    Some(held)
 }
 
 /// Keeps the rows that are of a class; the images of each class before and after nothing else was done.
@@ -477,7 +516,6 @@ fn finish(
     names: &Column,
     flow: Vec<FlowStep>,
     origin: Origin,
-    given_folds: Option<Vec<u32>>,
 ) -> Dataset {
     // `limit` may have left patients out: number those that stay anew.
     let mut numbers: Vec<Option<u32>> = vec![None; patients.len()];
@@ -496,5 +534,5 @@ fn finish(
             Image { name: names.text(*row).to_owned(), row: table.line(*row), patient: number, label: *label }
         })
         .collect();
-    Dataset { classes, patients: kept, images, flow, origin, given_folds }
+    Dataset { classes, patients: kept, images, flow, origin, given_folds: None, given_holdout: None }
 }

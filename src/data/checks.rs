@@ -1,5 +1,5 @@
 //! What the numbers of a data set mean for its study: too few patients of a class, one patient for a class, batches
-//! without a class, an easy headline (E0206, E0302, E0306, W0303, W0307, W0502, W0602).
+//! without a class, an easy headline (E0206, E0306, W0303, W0307, W0502, W0602).
 
 use std::collections::BTreeMap;
 
@@ -108,7 +108,8 @@ fn few_patients(
         }
     };
     let folds = study.split.cv.folds as usize;
-    let holdout = study.split.holdout > 0.0;
+    // A hold-out that the table gives is set aside already.
+    let holdout = study.split.holdout > 0.0 && dataset.given_holdout.is_none();
     // One for the hold-out; one more where two folds would leave one patient to learn from or to validate on.
     let inner = usize::from(study.split.validation > 0.0 && folds == 2);
     let needed = folds + usize::from(holdout) + inner;
@@ -140,24 +141,13 @@ fn few_patients(
 }
 
 fn given_folds(study: &Study, dataset: &Dataset, places: &Places, problems: &mut Problems) {
-    let (Some(folds), FoldKind::FoldsFrom(column)) = (&dataset.given_folds, &study.split.cv.kind) else { return };
+    let (Some(folds), FoldKind::FoldsFrom(_)) = (&dataset.given_folds, &study.split.cv.kind) else { return };
     let at = places.nearest("split.cv");
-    let mut fold_of: Vec<Option<u32>> = vec![None; dataset.patients.len()];
-    let mut shared = vec![false; dataset.patients.len()];
     let mut class_folds: Vec<(Option<u32>, bool)> = vec![(None, false); dataset.classes.len()];
     for (image, fold) in dataset.images.iter().zip(folds) {
-        let patient = image.patient as usize;
-        if let (Some(held), Some(shared)) = (fold_of.get_mut(patient), shared.get_mut(patient)) {
-            *shared |= *held.get_or_insert(*fold) != *fold;
-        }
         if let Some((held, several)) = class_folds.get_mut(image.label as usize) {
             *several |= *held.get_or_insert(*fold) != *fold;
         }
-    }
-    let shared: Vec<&str> =
-        dataset.patients.iter().zip(&shared).filter(|(_, shared)| **shared).map(|(name, _)| name.as_str()).collect();
-    if !shared.is_empty() {
-        problems.folds_share_patients(column, &shared, at, places.nearest("data.group"));
     }
     let counts = class_counts(dataset);
     for ((class, (held, several)), images) in dataset.classes.iter().zip(&class_folds).zip(&counts) {

@@ -24,6 +24,7 @@ use crate::host::Host;
 use crate::record::Portion;
 
 pub use build::build;
+pub use source::patient_column;
 
 /// Images of patients with classes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +41,19 @@ pub struct Dataset {
     pub origin: Origin,
     /// `folds_from`: the fold of each image, from 0, in order of the sorted distinct cells.
     pub given_folds: Option<Vec<u32>>,
+    /// `holdout = condition`: is the image held out?
+    pub given_holdout: Option<Vec<bool>>,
+}
+
+/// A column of a table that looks like the patients'.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PatientColumn {
+    /// Its name.
+    pub name: String,
+    /// Rows of the table; 0 where it could not be read.
+    pub rows: usize,
+    /// Distinct cells that are not empty.
+    pub patients: usize,
 }
 
 /// One image.

@@ -9,6 +9,7 @@ use crate::images::phantom;
 use crate::source::Span;
 use crate::study::{Places, Source};
 
+use super::PatientColumn;
 use super::csv::{self, Unreadable};
 use super::table::{Column, Table};
 
@@ -100,6 +101,28 @@ fn read_csv(
             None
         }
     }
+}
+
+/// The column of a table that looks like the patients', if there is one.
+#[must_use]
+pub fn patient_column(source: &Source, base: &Path, host: &dyn Host) -> Option<PatientColumn> {
+    let Source::Csv { path } = source else { return None };
+    let bytes = host.read(&base.join(path)).ok()?;
+    let header = csv::header(&bytes).ok()?;
+    let looks_right = |name: &str| {
+        let name = name.to_lowercase();
+        ["patient", "subject", "person", "case_id"].iter().any(|word| name.contains(word))
+    };
+    let names = || header.names.iter().enumerate().filter(|(_, name)| looks_right(name));
+    let (at, name) = names().find(|(_, name)| name.to_lowercase().contains("id")).or_else(|| names().next())?;
+    let (rows, patients) = match csv::read(&bytes, &header, &[at]) {
+        Ok(table) => {
+            let column = table.column(name)?;
+            (table.rows() as usize, column.values().filter(|cell| !cell.is_empty()).count())
+        }
+        Err(_) => (0, 0),
+    };
+    Some(PatientColumn { name: name.clone(), rows, patients })
 }
 
 /// What the system says, without the machine's own paths.

@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use super::*;
 use crate::diag::{Code, Diagnostic, Problems};
 use crate::host::MemHost;
+use crate::leakage;
 use crate::source::{SourceMap, Span};
 use crate::study::{
     Backbone, ClassWeights, Comparison, CrossValidation, Data, Evaluate, FoldKind, Freeze, Group, ImageColumn, Images,
@@ -83,7 +84,8 @@ fn places() -> Places {
 
 fn run(data: &Data, cv: &CrossValidation, host: &MemHost) -> (Option<Dataset>, Problems) {
     let mut problems = Problems::new();
-    let dataset = build(data, cv, 7, Path::new("/s"), host, &places(), &mut problems);
+    let split = Split { holdout: 0.0, holdout_rows: None, cv: cv.clone(), validation: 0.0, run: vec![] };
+    let dataset = build(data, &split, 7, Path::new("/s"), host, &places(), &mut problems);
     assert_eq!(dataset.is_none(), problems.has_errors(), "a data set or an error: {:?}", problems.sorted());
     for problem in problems.sorted() {
         assert!(!problem.labels.is_empty(), "{} has no place", problem.message);
@@ -535,7 +537,7 @@ fn study() -> Study {
         question: None,
         seed: 7,
         data: data(),
-        split: Split { holdout: 0.0, cv: cv(FoldKind::StratifiedGroupKFold, 5), validation: 0.0, run: vec![] },
+        split: Split { holdout: 0.0, holdout_rows: None, cv: cv(FoldKind::StratifiedGroupKFold, 5), validation: 0.0, run: vec![] },
         images: Images { prepare: vec![], normalize: Normalize::Half, augment: vec![] },
         model: Model { backbone: Backbone::ResNet18, weights: Weights::None, dropout: 0.0, freeze: Freeze::None },
         train: Train {
@@ -557,7 +559,7 @@ fn study() -> Study {
             stop: None,
             keep: KeepEpoch::Last,
         },
-        evaluate: Evaluate { primary: Metric::MacroF1, metrics: vec![], unit: Unit::Image },
+        evaluate: Evaluate { primary: Metric::MacroF1, metrics: vec![], unit: Unit::Image, leak: None },
     }
 }
 
@@ -581,6 +583,7 @@ fn dataset(images: &[(u32, u32)], classes: u32) -> Dataset {
         flow: vec![FlowStep { what: "rows of the table".into(), images: count(images.len()), patients }],
         origin: Origin::Files { under: "/s/img".into() },
         given_folds: None,
+        given_holdout: None,
     }
 }
 
@@ -675,13 +678,12 @@ fn given_folds_are_held_to_the_same() {
     let mut data = dataset(&[(0, 0), (0, 0), (1, 1), (2, 0), (3, 1)], 2);
     data.given_folds = Some(vec![0, 1, 0, 1, 0]);
     let problems = check(&study, &data);
-    assert_eq!(problems.len(), 2);
-    assert_eq!(
-        (problems[0].message.as_str(), problems[1].message.as_str()),
-        ("1 patient is in more than one fold of `fold`", "`c1` stands in one fold only")
-    );
+    assert_eq!(problems.len(), 1);
+    assert_eq!(problems[0].message, "`c1` stands in one fold only");
+    assert_eq!(leakage::Facts::of(&study, &places(), Some(&data)).in_several_folds, ["p0"]);
     data.given_folds = Some(vec![0, 0, 0, 1, 1]);
     assert!(check(&study, &data).is_empty());
+    assert!(leakage::Facts::of(&study, &places(), Some(&data)).in_several_folds.is_empty());
 }
 
 #[test]

@@ -275,7 +275,7 @@ impl Runner<'_> {
             prepared,
             labels: &labels,
             train: &roles.train,
-            validation: &roles.validation,
+            validation: roles.watched(study),
             weights: self.context.weights.map(|found| found.bytes.as_slice()),
             frozen_features: features,
             device: &self.device()?,

@@ -6,14 +6,14 @@ use crate::study::Normalize;
 /// Mean and standard deviation of each channel of values 0..1.
 pub type MeanStd = ([f32; 3], [f32; 3]);
 
-/// The figures of a `normalize(...)`; `None` for `train`, whose figures come from [`mean_std`].
+/// The figures of a `normalize(...)`; `None` for `train` and `dataset`, whose figures come from [`mean_std`].
 #[must_use]
 pub fn normalisation(normalize: Normalize) -> Option<MeanStd> {
     match normalize {
         Normalize::Imagenet => Some(([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])),
         Normalize::Half => Some(([0.5; 3], [0.5; 3])),
         Normalize::None => Some(([0.0; 3], [1.0; 3])),
-        Normalize::Train => None,
+        Normalize::Train | Normalize::Dataset => None,
     }
 }
 

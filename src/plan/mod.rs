@@ -111,7 +111,7 @@ pub fn plan(
         problems.fold_without_class(variant.places.nearest("split.cv"), fold, &class);
         return Err(problems);
     }
-    let split = match split::table(&study.split, &dataset, &folds, &trained) {
+    let split = match split::table(&study.split, &dataset, &folds, &trained, study.evaluate.leak.is_some()) {
         Ok(table) => table,
         Err(leak) => {
             problems.leak_in_folds(variant.places.nearest("split.cv"), &leak.to_string());

@@ -22,6 +22,7 @@ pub(super) fn opening(record: &RunRecord) -> Markup {
                 "Every image of this study was drawn by pipe itself; its figures say nothing about patients."
             }
         }
+        @if let Some(because) = &record.study.evaluate.leak { (accepted(record, because)) }
         @if let Some(because) = no_group(record) {
             p.banner role="note" {
                 strong { "No patient column. " }
@@ -30,6 +31,19 @@ pub(super) fn opening(record: &RunRecord) -> Markup {
         }
         (headline(record))
         (facts(record))
+    }
+}
+
+/// The leaks that the author accepts, in the words of the check.
+fn accepted(record: &RunRecord, because: &str) -> Markup {
+    let leaks = record.warnings.iter().filter_map(|warning| warning.strip_prefix("W0312 accepted: "));
+    html! {
+        p.banner role="note" {
+            strong { "These figures leak. " }
+            "The author accepts that patients have influenced the networks that are scored on them, for this reason: “"
+            (plain(because)) "”"
+        }
+        ul.warnings { @for leak in leaks { li { (sentence(&plain(leak))) } } }
     }
 }
 

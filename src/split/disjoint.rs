@@ -95,6 +95,16 @@ impl std::error::Error for Leak {}
 /// # Errors
 /// The patients that two roles share, or that have no role.
 pub fn assert_disjoint(dataset: &Dataset, roles: &Roles) -> Result<FoldRoles, Leak> {
+    let (compared, leaks) = compare(dataset, roles);
+    match leaks.into_iter().next() {
+        Some(leak) => Err(leak),
+        None => Ok(compared),
+    }
+}
+
+/// Compares the patients of all roles: what is true of them, and everything that is not as it should be.
+#[must_use]
+pub fn compare(dataset: &Dataset, roles: &Roles) -> (FoldRoles, Vec<Leak>) {
     let parts = [
         (Role::Train, &roles.train),
         (Role::Validation, &roles.validation),
@@ -102,31 +112,33 @@ pub fn assert_disjoint(dataset: &Dataset, roles: &Roles) -> Result<FoldRoles, Le
         (Role::Holdout, &roles.holdout),
     ];
     let named = parts.map(|(role, images)| (role, names(dataset, images.iter().copied())));
-    let mut disjoint = Vec::new();
+    let (mut disjoint, mut leaks) = (Vec::new(), Vec::new());
     let mut union = BTreeSet::new();
     for (at, (first, patients)) in named.iter().enumerate() {
         for (second, others) in named.iter().skip(at + 1) {
             let shared: Vec<String> = patients.intersection(others).map(ToString::to_string).collect();
-            if !shared.is_empty() {
-                return Err(Leak::Shared { fold: roles.fold, first: *first, second: *second, patients: shared });
+            if shared.is_empty() {
+                disjoint.push(format!("{first} x {second}"));
+            } else {
+                leaks.push(Leak::Shared { fold: roles.fold, first: *first, second: *second, patients: shared });
             }
-            disjoint.push(format!("{first} x {second}"));
         }
         union.extend(patients.iter().copied());
     }
     let missing: Vec<String> =
         names(dataset, 0..dataset.images.len()).difference(&union).map(ToString::to_string).collect();
     if !missing.is_empty() {
-        return Err(Leak::Missing { fold: roles.fold, patients: missing });
+        leaks.push(Leak::Missing { fold: roles.fold, patients: missing });
     }
-    Ok(FoldRoles {
+    let compared = FoldRoles {
         fold: roles.fold,
         train: portion(dataset, &roles.train),
         validation: portion(dataset, &roles.validation),
         evaluation: portion(dataset, &roles.evaluation),
         disjoint,
         union_patients: u32::try_from(union.len()).unwrap_or(u32::MAX),
-    })
+    };
+    (compared, leaks)
 }
 
 fn names(dataset: &Dataset, images: impl Iterator<Item = usize>) -> BTreeSet<&str> {

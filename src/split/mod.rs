@@ -14,7 +14,7 @@ mod stratified_group;
 mod table;
 
 pub use balance::{Balance, balance};
-pub use disjoint::{Leak, Role, assert_disjoint};
+pub use disjoint::{Leak, Role, assert_disjoint, compare};
 pub use scikit::{group_k_fold, k_fold, ranks, stratified_k_fold};
 pub use stratified_group::stratified_group;
 pub use table::{csv, method, table, text_table};
@@ -23,7 +23,7 @@ use std::fmt;
 
 use crate::data::Dataset;
 use crate::draw::Stage;
-use crate::study::{CrossValidation, FoldKind, Split};
+use crate::study::{CrossValidation, FoldKind, Split, Study};
 
 /// Why images cannot be dealt as asked. `check` refuses these studies first, with their places.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,6 +128,15 @@ pub fn untaught(dataset: &Dataset, folds: &Folds, trained: &[u32]) -> Option<(u3
     })
 }
 
+impl Roles {
+    /// What training looks at after each epoch: its inner validation images or, in a study that accepts that leak, the
+    /// reported fold.
+    #[must_use]
+    pub fn watched(&self, study: &Study) -> &[usize] {
+        if crate::leakage::watches_reported_fold(study) { &self.evaluation } else { &self.validation }
+    }
+}
+
 impl Folds {
     /// The roles of all images while fold `fold` (from 0) is scored.
     #[must_use]
@@ -164,8 +173,14 @@ pub fn deal(split: &Split, dataset: &Dataset, seed: u64) -> Result<Folds, SplitE
         }
     };
     let holdout = portion::Draw { share: split.holdout, keep: asked as usize, seed, stage: Stage::Holdout, epoch: 0 };
-    let held = holdout.from(dataset, &all);
-    let rest: Vec<usize> = all.into_iter().filter(|image| !held.contains(dataset, *image)).collect();
+    let held: Vec<bool> = match &dataset.given_holdout {
+        Some(given) => given.clone(),
+        None => {
+            let drawn = holdout.from(dataset, &all);
+            all.iter().map(|image| drawn.contains(dataset, *image)).collect()
+        }
+    };
+    let rest: Vec<usize> = all.into_iter().filter(|image| held.get(*image) != Some(&true)).collect();
 
     let mut fold = vec![None; dataset.images.len()];
     for (image, place) in rest.iter().zip(cross_validate(&split.cv, asked, dataset, &rest, seed)?) {

@@ -14,7 +14,7 @@ use crate::images::{Moments, normalisation};
 use crate::nn::weights::{self, Head};
 use crate::nn::{Frozen, Mode, Network};
 use crate::record::{EpochRecord, ValidationFigures};
-use crate::study::{ClassWeights, Freeze, LossTerm, Study};
+use crate::study::{ClassWeights, Freeze, LossTerm, Normalize, Study};
 
 use super::batches::{Loader, Random, steps};
 use super::early::{BestEpoch, EarlyStopping};
@@ -412,13 +412,15 @@ fn check_features(input: &FoldInput, columns: usize) -> Result<(), TrainError> {
 }
 
 /// Mean and standard deviation that the study's images are normalised with; `train` looks at the fold's training
-/// images only.
+/// images only, `dataset` at all.
 fn normalisation_of(input: &FoldInput) -> Result<([f32; 3], [f32; 3]), TrainError> {
     if let Some(fixed) = normalisation(input.study.images.normalize) {
         return Ok(fixed);
     }
+    let everybody: Vec<usize> = (0..input.labels.len()).collect();
+    let fitted_to = if input.study.images.normalize == Normalize::Dataset { &everybody } else { input.train };
     let mut moments = Moments::default();
-    for &index in input.train {
+    for &index in fitted_to {
         moments.add(&input.prepared.get(index).map_err(|error| TrainError::Image { index, error })?);
     }
     Ok(moments.finish())

@@ -12,7 +12,7 @@ use pipe::diag::Problems;
 use pipe::host::{MemHost, RealHost};
 use pipe::study::{
     Comparison, CrossValidation, Data, FoldKind, Group, ImageColumn, Limit, Multiclass, OnMissing, Places, Predicate,
-    Scalar, Source, WhenMany, WhenOther,
+    Scalar, Source, Split, WhenMany, WhenOther,
 };
 
 const SHARED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared");
@@ -32,8 +32,9 @@ fn study_of(table: &str, under: &str) -> Data {
     }
 }
 
-fn grouped(folds: u32) -> CrossValidation {
-    CrossValidation { kind: FoldKind::StratifiedGroupKFold, folds, shuffle: true, seed: None }
+fn grouped(folds: u32) -> Split {
+    let cv = CrossValidation { kind: FoldKind::StratifiedGroupKFold, folds, shuffle: true, seed: None };
+    Split { holdout: 0.0, holdout_rows: None, cv, validation: 0.0, run: Vec::new() }
 }
 
 fn build(data: &Data, base: &Path) -> Dataset {

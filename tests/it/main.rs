@@ -17,6 +17,7 @@ mod examples;
 mod graph;
 mod images;
 mod layers;
+mod leakage;
 #[cfg(feature = "run")]
 mod loss;
 mod mutants;

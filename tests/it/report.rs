@@ -81,6 +81,7 @@ fn study(folds: u32, epochs: u32) -> Study {
         },
         split: Split {
             holdout: 0.2,
+            holdout_rows: None,
             cv: CrossValidation { kind: FoldKind::StratifiedGroupKFold, folds, shuffle: true, seed: None },
             validation: 0.1,
             run: vec![],
@@ -111,7 +112,7 @@ fn study(folds: u32, epochs: u32) -> Study {
             stop: Some(EarlyStop { on: Watch::MacroF1, patience: 5 }),
             keep: KeepEpoch::Best(Watch::MacroF1),
         },
-        evaluate: Evaluate { primary: Metric::MacroF1, metrics: vec![Metric::Accuracy], unit: Unit::Patient },
+        evaluate: Evaluate { primary: Metric::MacroF1, metrics: vec![Metric::Accuracy], unit: Unit::Patient, leak: None },
     }
 }
 

@@ -188,6 +188,7 @@ fn some_dataset(case: u64, patients: usize, classes: usize) -> Dataset {
         classes: (0..classes).map(|class| format!("class {class}")).collect(),
         patients: (0..patients).map(|patient| format!("{}", patient * 37 % 10_007)).collect(),
         given_folds: Some(images.iter().map(|(patient, _)| patient % given as u32).collect()),
+        given_holdout: None,
         images: images
             .iter()
             .zip(2..)
@@ -199,7 +200,8 @@ fn some_dataset(case: u64, patients: usize, classes: usize) -> Dataset {
 }
 
 fn some_split(kind: FoldKind, folds: u32, holdout: f64, validation: f64) -> Split {
-    Split { holdout, cv: CrossValidation { kind, folds, shuffle: false, seed: None }, validation, run: Vec::new() }
+    let cv = CrossValidation { kind, folds, shuffle: false, seed: None };
+    Split { holdout, holdout_rows: None, cv, validation, run: Vec::new() }
 }
 
 #[test]
@@ -223,7 +225,7 @@ fn split_deals_whole_patients_into_every_role() {
         };
         assert_eq!(Ok(&folds), split::deal(&split, &dataset, case).as_ref(), "case {case}: not the same twice");
         let trained: Vec<u32> = (0..folds.count).collect();
-        let table = split::table(&split, &dataset, &folds, &trained).unwrap();
+        let table = split::table(&split, &dataset, &folds, &trained, false).unwrap();
         assert_eq!(table.holdout.is_some(), split.holdout > 0.0);
         for (portion, roles) in table.folds.iter().zip(&table.roles) {
             assert!(portion.images > 0, "case {case}: an empty fold");
@@ -243,7 +245,7 @@ fn split_holdout_and_validation_have_their_share_of_each_class() {
     let other = split::deal(&split, &dataset, 43).unwrap();
     assert_ne!(folds.fold, other.fold, "another seed draws another hold-out");
     let share = |part: u32, whole: usize| f64::from(part) / whole as f64;
-    let table = split::table(&split, &dataset, &folds, &[0]).unwrap();
+    let table = split::table(&split, &dataset, &folds, &[0], false).unwrap();
     let holdout = table.holdout.unwrap();
     assert!((share(holdout.patients, dataset.patients.len()) - 0.2).abs() < 0.002);
     assert!((share(holdout.images, dataset.images.len()) - 0.2).abs() < 0.005);
@@ -290,6 +292,7 @@ fn split_of_a_data_set_equals_scikit_learn_where_patients_are_numbers() {
             flow: Vec::new(),
             origin: Origin::Files { under: "images".into() },
             given_folds: None,
+            given_holdout: None,
         };
         let mut split = some_split(FoldKind::GroupKFold, case.folds, 0.0, 0.0);
         split.cv.shuffle = case.shuffle;
@@ -310,7 +313,7 @@ fn split_by_row_of_patients_with_several_images_is_a_leak_that_names_them() {
     let dataset = some_dataset(2, 60, 2);
     let split = some_split(FoldKind::KFold, 3, 0.0, 0.0);
     let folds = split::deal(&split, &dataset, 0).unwrap();
-    let leak = split::table(&split, &dataset, &folds, &[1]).unwrap_err();
+    let leak = split::table(&split, &dataset, &folds, &[1], false).unwrap_err();
     let Leak::Shared { fold: 1, first: Role::Train, second: Role::Evaluation, patients } = &leak else {
         panic!("{leak:?}")
     };
@@ -368,7 +371,7 @@ fn split_csv_and_table_say_who_is_where() {
         let patient = &dataset.patients[image.patient as usize];
         assert_eq!(row.iter().collect::<Vec<_>>(), [&image.name, patient, label, &number, role]);
     }
-    let table = split::table(&split, &dataset, &folds, &[0, 2]).unwrap();
+    let table = split::table(&split, &dataset, &folds, &[0, 2], false).unwrap();
     assert_eq!(table.method, "stratified_group_kfold(3, shuffle = true, seed = 3)");
     let shown = split::text_table(&table, &dataset.classes);
     println!("{shown}");

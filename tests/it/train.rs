@@ -169,6 +169,7 @@ fn study() -> Study {
         },
         split: Split {
             holdout: 0.0,
+            holdout_rows: None,
             cv: CrossValidation { kind: FoldKind::GroupKFold, folds: 2, shuffle: false, seed: None },
             validation: 0.2,
             run: Vec::new(),
@@ -195,7 +196,7 @@ fn study() -> Study {
             stop: None,
             keep: KeepEpoch::Last,
         },
-        evaluate: Evaluate { primary: Metric::MacroF1, metrics: Vec::new(), unit: Unit::Image },
+        evaluate: Evaluate { primary: Metric::MacroF1, metrics: Vec::new(), unit: Unit::Image, leak: None },
     }
 }
 

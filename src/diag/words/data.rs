@@ -385,6 +385,17 @@ impl Problems {
         );
     }
 
+    /// E0212: a hold-out of every row, or of none.
+    pub fn holdout_of_all_or_none(&mut self, held: usize, all: usize, why: Option<&str>, at: Option<Span>) {
+        let (message, label) = if held == 0 {
+            ("`holdout` holds out no image", format!("holds for none of the {}", counted(all, "row")))
+        } else {
+            ("`holdout` leaves no image to learn from", format!("holds for each of the {}", counted(all, "row")))
+        };
+        let help = why.unwrap_or("hold out the rows of one value:  holdout = `split` == \"test\"");
+        self.push(Diagnostic::new(Code::E0212, message).at(at, label).help(safe(help)));
+    }
+
     /// E0212: a single class is left.
     pub fn one_class_only(&mut self, class: &str, rows: usize, at: Option<Span>) {
         self.push(

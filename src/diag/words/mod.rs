@@ -2,6 +2,7 @@
 
 mod composing;
 mod data;
+mod leakage;
 mod names;
 mod patients;
 mod plan;

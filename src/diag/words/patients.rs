@@ -55,22 +55,6 @@ impl Problems {
         );
     }
 
-    /// E0302: a patient who stands in two folds of a given split.
-    pub fn folds_share_patients(&mut self, column: &str, patients: &[&str], at: Option<Span>, group: Option<Span>) {
-        let first: Vec<String> = patients.iter().take(3).map(|patient| name(patient)).collect();
-        let more = if patients.len() > first.len() { ", ..." } else { "" };
-        let are = if patients.len() == 1 { "is" } else { "are" };
-        self.push(
-            Diagnostic::new(
-                Code::E0302,
-                format!("{} {are} in more than one fold of {}", counted(patients.len(), "patient"), name(column)),
-            )
-            .at(at, format!("{}{more}", first.join(", ")))
-            .at(group, "who the patients are")
-            .help("mend the column, or let us deal whole patients:\n  cv = stratified_group_kfold(5)"),
-        );
-    }
-
     /// E0306: a class with patients for fewer folds than asked.
     pub fn class_has_few_patients(&mut self, few: &TooFew<'_>, at: Option<Span>, folds: Option<Span>) {
         let class = name(few.class);

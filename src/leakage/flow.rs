@@ -1,0 +1,225 @@
+//! A study becomes the values of one fold: what is computed, from what, and fitted to whom.
+
+use super::{Bond, Flow, Part, Parts, Score, Sharing, Value, What};
+use crate::catalog::backbones;
+use crate::catalog::effects::{Deals, Over, deals, effect};
+use crate::study::{
+    Augment, ClassWeights, FoldKind, Group, KeepEpoch, Normalize, Prepare, Sampler, Schedule, Source, Study, Weights,
+};
+
+use super::Facts;
+
+/// The catalog's name of a way to split.
+#[must_use]
+pub fn split_name(kind: &FoldKind) -> &'static str {
+    match kind {
+        FoldKind::KFold => "kfold",
+        FoldKind::StratifiedKFold => "stratified_kfold",
+        FoldKind::GroupKFold => "group_kfold",
+        FoldKind::StratifiedGroupKFold => "stratified_group_kfold",
+        FoldKind::FoldsFrom(_) => "folds_from",
+    }
+}
+
+fn normalize_word(normalize: Normalize) -> &'static str {
+    match normalize {
+        Normalize::Imagenet => "imagenet",
+        Normalize::Half => "half",
+        Normalize::None => "none",
+        Normalize::Train => "train",
+        Normalize::Dataset => "dataset",
+    }
+}
+
+fn prepare_name(step: &Prepare) -> &'static str {
+    match step {
+        Prepare::Grayscale { .. } => "grayscale",
+        Prepare::Resize { .. } => "resize",
+        Prepare::Clahe { .. } => "clahe",
+    }
+}
+
+fn augment_name(step: &Augment) -> &'static str {
+    match step {
+        Augment::Flip { .. } => "flip",
+        Augment::Rotate { .. } => "rotate",
+        Augment::ShiftScaleRotate { .. } => "shift_scale_rotate",
+        Augment::BrightnessContrast { .. } => "brightness_contrast",
+        Augment::Crop { .. } => "crop",
+        Augment::Cutout { .. } => "cutout",
+        Augment::Mixup { .. } => "mixup",
+        Augment::Cutmix { .. } => "cutmix",
+    }
+}
+
+fn schedule_name(schedule: &Schedule) -> &'static str {
+    match schedule {
+        Schedule::Constant => "constant",
+        Schedule::Cosine { .. } => "cosine",
+        Schedule::Step { .. } => "step",
+        Schedule::Plateau { .. } => "plateau",
+    }
+}
+
+fn weights_name(weights: &Weights) -> &'static str {
+    match weights {
+        Weights::None => "none",
+        Weights::Imagenet => "imagenet",
+        Weights::File(_) => "file",
+    }
+}
+
+fn over(family: &str, operation: &str, word: Option<&str>) -> Over {
+    effect(family, operation, word).map_or(Over::Nobody, |effect| effect.over)
+}
+
+/// Does anything in this study look at the inner validation patients?
+#[must_use]
+pub fn watches(study: &Study) -> bool {
+    study.train.stop.is_some()
+        || over("schedule", schedule_name(&study.train.schedule), None) == Over::Watched
+        || matches!(study.train.keep, KeepEpoch::Best(_))
+}
+
+/// A flow under way.
+struct Builder<'a> {
+    study: &'a Study,
+    facts: &'a Facts,
+    flow: Flow,
+}
+
+impl Builder<'_> {
+    fn add(&mut self, what: What, name: impl Into<String>, setting: &'static str, over: Over, inputs: &[usize]) -> usize {
+        let over = self.parts(over);
+        self.flow.values.push(Value { what, name: name.into(), setting, over, inputs: inputs.to_vec() });
+        self.flow.values.len() - 1
+    }
+
+    /// The parts that someone's images are, in this study.
+    fn parts(&self, over: Over) -> Parts {
+        let watched = if self.study.split.validation > 0.0 { Part::Validation } else { Part::Evaluation };
+        let mut everybody = vec![Part::Train, Part::Validation, Part::Evaluation];
+        if self.holds_out() {
+            everybody.push(Part::Holdout);
+        }
+        match over {
+            Over::Nobody => Parts::NONE,
+            Over::Training => Parts::of(&[Part::Train]),
+            Over::Watched => Parts::of(&[watched]),
+            Over::Scored => Parts::of(&[Part::Evaluation]),
+            Over::Everybody => Parts::of(&everybody),
+            Over::Card if self.facts.first_weights.is_some() => Parts::of(&everybody),
+            Over::Card => Parts::NONE,
+        }
+    }
+
+    fn holds_out(&self) -> bool {
+        self.study.split.holdout > 0.0 || self.study.split.holdout_rows.is_some()
+    }
+
+    fn images(&mut self, part: Part, statistic: usize) -> usize {
+        let steps: Vec<&str> = self.study.images.prepare.iter().map(prepare_name).collect();
+        let fits = self.study.images.prepare.iter().map(|step| over("preparing operation", prepare_name(step), None));
+        let fitted = fits.fold(Over::Nobody, |held, next| if next == Over::Nobody { held } else { next });
+        self.add(What::Images(part), format!("prepared: {}", steps.join(", ")), "images.prepare", fitted, &[statistic])
+    }
+
+    /// Everything that the network is made of, and the network.
+    fn network(&mut self, statistic: usize) -> usize {
+        let study = self.study;
+        let train = &study.train;
+        let images = self.images(Part::Train, statistic);
+        let mut made_of = vec![images];
+        for step in &study.images.augment {
+            let name = augment_name(step);
+            made_of.push(self.add(What::Augmented, name, "images.augment", over("augmentation", name, None), &[images]));
+        }
+        if train.loss.iter().any(|term| term.class_weights == ClassWeights::Balanced) {
+            let over = over("class weights", "balanced", None);
+            made_of.push(self.add(What::Balance, "class weights", "train.loss", over, &[]));
+        }
+        if train.sampler == Sampler::Balanced {
+            let over = over("sampler", "balanced", None);
+            made_of.push(self.add(What::Balance, "balanced sampler", "train.sampler", over, &[]));
+        }
+        let weights = weights_name(&study.model.weights);
+        let name = format!("first weights ({weights})");
+        let over_card = over("set of weights", weights, None);
+        made_of.push(self.add(What::FirstWeights, name, "model.backbone.weights", over_card, &[]));
+        let looked_at = if study.split.validation > 0.0 { Part::Validation } else { Part::Evaluation };
+        if watches(study) {
+            let seen = self.images(looked_at, statistic);
+            let schedule = schedule_name(&train.schedule);
+            if over("schedule", schedule, None) == Over::Watched {
+                made_of.push(self.add(What::Rate, format!("{schedule} schedule"), "train.schedule", Over::Watched, &[seen]));
+            }
+            if train.stop.is_some() {
+                let over = over("way to stop", "early", None);
+                made_of.push(self.add(What::Stop, "early stopping", "train.stop", over, &[seen]));
+            }
+            if matches!(train.keep, KeepEpoch::Best(_)) {
+                let over = over("choice of epoch", "best", None);
+                // Left out, `keep` follows from `stop`.
+                let setting = if self.facts.keep_written { "train.keep" } else { "train.stop" };
+                made_of.push(self.add(What::Epoch, "best epoch", setting, over, &[seen]));
+            }
+        }
+        let name = backbones::card(study.model.backbone).name;
+        self.add(What::Network, format!("weights of {name}"), "train", over("backbone", name, None), &made_of)
+    }
+
+    fn score(&mut self, name: &'static str, network: usize, statistic: usize, part: Part) {
+        let images = self.images(part, statistic);
+        let predictor = self.add(What::Predictions(part), "predictions", "evaluate", Over::Nobody, &[network, images]);
+        self.flow.scores.push(Score { name, predictor, on: part });
+    }
+
+    /// Which parts are not told apart by patient.
+    fn sharing(&mut self) {
+        let learning = Parts::of(&[Part::Train, Part::Validation]);
+        let evaluation = Parts::of(&[Part::Evaluation]);
+        let mut share = |one, other, bond| self.flow.sharing.push(Sharing { one, other, bond });
+        let (holdout, folds) = (Parts::of(&[Part::Holdout]), learning.with(evaluation));
+        let known = match &self.study.data.source {
+            Source::Phantoms { .. } => true,
+            Source::Csv { .. } | Source::Folder { .. } => self.facts.group_written,
+        };
+        if !known {
+            share(evaluation, learning, Bond::NoPatients);
+            share(holdout, folds, Bond::NoPatients);
+            return;
+        }
+        let by_patient = matches!(self.study.data.group, Group::Column(_));
+        if by_patient && deals(split_name(&self.study.split.cv.kind)) == Some(Deals::Images) {
+            share(evaluation, learning, Bond::ByImage);
+        }
+        if !self.facts.in_several_folds.is_empty() {
+            share(evaluation, learning, Bond::GivenFolds(self.facts.in_several_folds.clone()));
+        }
+        if !self.facts.held_out_and_not.is_empty() {
+            share(holdout, folds, Bond::GivenHoldout(self.facts.held_out_and_not.clone()));
+        }
+    }
+}
+
+/// The flow of one fold of a study.
+#[must_use]
+pub fn of(study: &Study, facts: &Facts) -> Flow {
+    let mut builder = Builder { study, facts, flow: Flow::default() };
+    let word = normalize_word(study.images.normalize);
+    let over = over("preparing operation", "normalize", Some(word));
+    let statistic = builder.add(What::Statistic, format!("normalize({word})"), "images.normalize", over, &[]);
+    let network = builder.network(statistic);
+    builder.score("the score of each fold", network, statistic, Part::Evaluation);
+    if builder.holds_out() {
+        // A hold-out image gets the mean of all folds' networks, and together these have seen every fold.
+        let name = "mean of the folds' networks";
+        let all = builder.add(What::Network, name, "split.cv", Over::Nobody, &[network]);
+        if let Some(value) = builder.flow.values.get_mut(all) {
+            value.over = Parts::of(&[Part::Train, Part::Validation, Part::Evaluation]);
+        }
+        builder.score("the score of the hold-out", all, statistic, Part::Holdout);
+    }
+    builder.sharing();
+    builder.flow
+}
