@@ -229,12 +229,8 @@ pub fn build(study: &Study, inputs: &Inputs, folds: &Folds, trained: &[u32]) -> 
         format!("{} images, {} classes", inputs.images.len(), inputs.classes.len()),
         &[(table, Edge::Value)],
     );
-    let split = dag.add(
-        Work::Split,
-        &split_parameters(study),
-        format!("{} folds", folds.count),
-        &[(rows, Edge::Value)],
-    );
+    let split =
+        dag.add(Work::Split, &split_parameters(study), format!("{} folds", folds.count), &[(rows, Edge::Value)]);
     let prepare = dag.add(
         Work::Prepare,
         &json!([study.images.prepare, inputs.images]),

@@ -65,6 +65,16 @@ pub trait Host: Sync {
     /// # Errors
     /// `PermissionDenied` when the name leaves the root; what the system says otherwise.
     fn read_beneath(&self, root: &Path, name: &str) -> io::Result<Vec<u8>>;
+
+    /// The first bytes, `most` at the most, of what [`Host::read_beneath`] reads.
+    ///
+    /// # Errors
+    /// As [`Host::read_beneath`].
+    fn read_start(&self, root: &Path, name: &str, most: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = self.read_beneath(root, name)?;
+        bytes.truncate(most);
+        Ok(bytes)
+    }
 }
 
 /// Does a relative name stay below its root by its words alone (no `..`, not absolute, no NUL)?
@@ -153,18 +163,22 @@ impl Host for RealHost {
     }
 
     fn read_beneath(&self, root: &Path, name: &str) -> io::Result<Vec<u8>> {
+        self.read_start(root, name, usize::MAX)
+    }
+
+    fn read_start(&self, root: &Path, name: &str, most: usize) -> io::Result<Vec<u8>> {
         use std::io::Read as _;
         let root = cap_std::fs::Dir::open_ambient_dir(here(root), cap_std::ambient_authority())?;
         // A FIFO would block an open for reading, so the kind is asked before and after.
         if !root.metadata(name)?.is_file() {
             return Err(not_regular(Path::new(name)));
         }
-        let mut file = root.open(name)?;
+        let file = root.open(name)?;
         if !file.metadata()?.is_file() {
             return Err(not_regular(Path::new(name)));
         }
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
+        file.take(most as u64).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod backbones;
 pub mod blocks;
+pub mod datasets;
 pub mod effects;
 pub mod images;
 pub mod losses;

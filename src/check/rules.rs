@@ -2,18 +2,46 @@
 
 use super::reader::Reader;
 use crate::catalog::backbones;
-use crate::study::{Augment, Freeze, LossKind, Normalize, Schedule, Study, Weights};
+use crate::study::{Augment, ClassWeights, Freeze, LossKind, Normalize, Sampler, Schedule, Source, Study, Weights};
 
 /// Reports what is wrong between settings; each rule stays silent when a setting it looks at is not sound.
 pub(super) fn check(reader: &mut Reader<'_>, study: &Study) {
+    urls(reader, study);
     network(reader, study);
     loss(reader, study);
+    corrections(reader, study);
     patience(reader, study);
 }
 
 /// Where the split stands, or the study if it was not written.
 fn place(reader: &Reader<'_>, path: &str) -> Option<crate::source::Span> {
     reader.places.nearest(path)
+}
+
+/// E0901: what lies behind a URL may change, and nothing is downloaded.
+fn urls(reader: &mut Reader<'_>, study: &Study) {
+    let table = match &study.data.source {
+        Source::Csv { path } => Some(path),
+        Source::Folder { root } => Some(root),
+        Source::Phantoms { .. } => None,
+    };
+    let under = study.data.image.as_ref().map(|image| &image.under);
+    let weights = match &study.model.weights {
+        Weights::File(path) => Some(path),
+        Weights::None | Weights::Imagenet => None,
+    };
+    let named = [
+        (table, "data.table", "data.table"),
+        (under, "data.image.under", "data.image"),
+        (weights, "model.backbone.weights", "model.backbone"),
+    ];
+    for (path, place, setting) in named {
+        let Some(text) = path.map(|path| path.to_string_lossy()).filter(|text| text.contains("://")) else { continue };
+        if let (Some(at), true) = (reader.places.get(place), reader.sound(&[setting])) {
+            reader.evaluator.problems.url_without_digest(&text, at);
+            reader.poison(setting);
+        }
+    }
 }
 
 /// E0402, E0403, W0404, W0407, E0902: the network, its weights and its images.
@@ -103,6 +131,31 @@ fn loss(reader: &mut Reader<'_>, study: &Study) {
             reader.evaluator.problems.kl_without_soft_targets(at);
         }
     }
+}
+
+/// W0504: rare classes are drawn more often, count more and are favoured in a third way.
+fn corrections(reader: &mut Reader<'_>, study: &Study) {
+    let train = &study.train;
+    let weighted = train.loss.iter().position(|term| term.class_weights != ClassWeights::None);
+    let (Sampler::Balanced, Some(weighted)) = (&train.sampler, weighted) else { return };
+    let focal = train.loss.iter().position(|term| matches!(term.kind, LossKind::Focal { gamma, .. } if gamma > 0.0));
+    let third = match (focal, &study.data.limit) {
+        (Some(term), _) => {
+            (format!("train.loss.{term}"), "looks harder at what is still wrong, which rare classes are")
+        }
+        (None, Some(_)) => ("data.limit".to_owned(), "leaves out images of the frequent classes"),
+        (None, None) => return,
+    };
+    if !reader.sound(&["train.sampler", "train.loss", "data.limit"]) {
+        return;
+    }
+    let weights = format!("train.loss.{weighted}.class_weights");
+    let places = [
+        (place(reader, "train.sampler"), "draws rare classes more often"),
+        (place(reader, &weights), "counts them more"),
+        (place(reader, &third.0), third.1),
+    ];
+    reader.evaluator.problems.corrected_three_times(&places);
 }
 
 /// W0505: patience that never runs out, a cosine that is cut; E0104: a cosine that would only warm up.

@@ -12,7 +12,7 @@ use crate::host::Host;
 use crate::leakage::{self, Explained, Facts, Flow, flow};
 use crate::source::Span;
 use crate::study::{
-    Data, FoldKind, Group, LossTerm, Metric, Predicate, Sampler, Source, Split, Study, Weights,
+    Augment, Data, FoldKind, Group, LossTerm, Metric, Predicate, Sampler, Source, Split, Study, Weights,
 };
 use crate::syntax::ast::Block;
 
@@ -44,6 +44,7 @@ struct Recipe {
 struct Judged {
     split: Split,
     loss: Vec<LossTerm>,
+    augment: Vec<Augment>,
     batch: u32,
     sampler: Sampler,
     primary: Metric,
@@ -222,6 +223,9 @@ fn dataset(world: World<'_>, study: &Study, reader: &mut Reader<'_>, datasets: &
     } else {
         let (places, problems) = (&reader.places, &mut reader.evaluator.problems);
         let built = data::build(&study.data, &study.split, study.seed, world.base, world.host, places, problems);
+        if let Some(dataset) = &built {
+            data::depth::check(dataset, world.host, places, problems);
+        }
         let at = built.is_some().then_some(datasets.built.len());
         datasets.built.extend(built);
         datasets.tried.push((recipe, at));
@@ -231,6 +235,7 @@ fn dataset(world: World<'_>, study: &Study, reader: &mut Reader<'_>, datasets: &
     let judged = Judged {
         split: study.split.clone(),
         loss: study.train.loss.clone(),
+        augment: study.images.augment.clone(),
         batch: study.train.batch,
         sampler: study.train.sampler.clone(),
         primary: study.evaluate.primary,

@@ -43,7 +43,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcomes {
         return print(&split::csv(&loaded.dataset, &folds));
     }
     let all: Vec<u32> = (0..folds.count).collect();
-    let accepted = loaded.checked.study.evaluate.leak.is_some();
+    let accepted = loaded.variant.study.evaluate.leak.is_some();
     match split::table(spec, &loaded.dataset, &folds, &all, accepted) {
         Ok(table) => {
             if table.roles.iter().all(|roles| roles.disjoint.len() == 6) {

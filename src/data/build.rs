@@ -9,6 +9,7 @@ use crate::study::{
     CrossValidation, Data, FoldKind, Group, Limit, OnMissing, Places, Predicate, Source, Split, WhenMany, WhenOther,
 };
 
+use super::alone;
 use super::files::{self, Presence};
 use super::keep::{self, Mismatch};
 use super::labels::{self, Fate};
@@ -219,8 +220,13 @@ fn assemble(
         Some(predicate) => Some(given_holdout(predicate, &table, &rows, places, found)?),
         None => None,
     };
-    let dataset = finish(labelling.classes, &patients, &images, &table, names, flow.steps, files.origin);
-    Some(Dataset { given_folds, given_holdout, ..dataset })
+    let dataset = finish(labelling.classes, &patients, &images, &table, names, flow.steps, files.origin.clone());
+    // The network is not told these, or they are what is asked.
+    let mut known = vec![files.column.as_str(), &data.label];
+    known.extend(group_column(data).into_iter().chain(folds_column(&split.cv)));
+    known.extend(split.holdout_rows.iter().flat_map(keep::columns));
+    let alone = alone::columns(&table, &rows, &dataset.images, dataset.classes.len(), &known);
+    Some(Dataset { given_folds, given_holdout, alone, ..dataset })
 }
 
 /// Keeps the rows for which `keep` holds.
@@ -534,5 +540,5 @@ fn finish(
             Image { name: names.text(*row).to_owned(), row: table.line(*row), patient: number, label: *label }
         })
         .collect();
-    Dataset { classes, patients: kept, images, flow, origin, given_folds: None, given_holdout: None }
+    Dataset { classes, patients: kept, images, flow, origin, given_folds: None, given_holdout: None, alone: Vec::new() }
 }

@@ -1,10 +1,10 @@
 //! What the numbers of a data set mean for its study: too few patients of a class, one patient for a class, batches
-//! without a class, an easy headline (E0206, E0306, W0303, W0307, W0502, W0602).
+//! without a class, an easy headline (E0206, E0306, W0303, W0307, W0311, W0502, W0506, W0602).
 
 use std::collections::BTreeMap;
 
 use crate::diag::{Problems, TooFew};
-use crate::study::{ClassWeights, FoldKind, Group, LossKind, Metric, Places, Sampler, Study};
+use crate::study::{Augment, ClassWeights, FoldKind, Group, LossKind, Metric, Places, Sampler, Study};
 
 use super::{Dataset, class_counts};
 
@@ -30,6 +30,75 @@ pub fn check(study: &Study, dataset: &Dataset, places: &Places, problems: &mut P
     soft_f1(study, dataset, places, problems);
     easy_accuracy(study, dataset, places, problems);
     class_weights(study, dataset, places, problems);
+    sides(study, dataset, places, problems);
+    predicted(dataset, places, problems);
+}
+
+/// From this many images on a column's figure is more than luck.
+const PREDICTED_FROM: usize = 100;
+
+/// W0311: a column that the network does not see tells the classes apart, and the pixels may show it.
+fn predicted(dataset: &Dataset, places: &Places, problems: &mut Problems) {
+    let classes = u32::try_from(dataset.classes.len()).unwrap_or(u32::MAX);
+    let chance = 1.0 / f64::from(classes.max(1));
+    if dataset.images.len() < PREDICTED_FROM {
+        return;
+    }
+    for alone in &dataset.alone {
+        if alone.balanced_accuracy >= chance + (0.4 * chance).max(0.15) {
+            problems.column_predicts_label(
+                &alone.column,
+                (alone.balanced_accuracy, chance),
+                &alone.common,
+                places.nearest("data.label"),
+            );
+        }
+    }
+}
+
+/// Words that name a side of the body, or a heart on the other one; parts of a class's name.
+const SIDES: [&str; 14] = [
+    "left",
+    "right",
+    "leftsided",
+    "rightsided",
+    "dextrocardia",
+    "dextroposition",
+    "situs",
+    "inversus",
+    "links",
+    "rechts",
+    "gauche",
+    "droite",
+    "izquierdo",
+    "derecho",
+];
+
+/// W0506: a mirrored film of the left lung shows the right one.
+fn sides(study: &Study, dataset: &Dataset, places: &Places, problems: &mut Problems) {
+    let flip = study.images.augment.iter().position(|step| match step {
+        Augment::Flip { horizontal, p } => *horizontal && *p > 0.0,
+        Augment::Rotate { .. }
+        | Augment::ShiftScaleRotate { .. }
+        | Augment::BrightnessContrast { .. }
+        | Augment::Crop { .. }
+        | Augment::Cutout { .. }
+        | Augment::Mixup { .. }
+        | Augment::Cutmix { .. } => false,
+    });
+    let Some(flip) = flip else { return };
+    let names_side = |class: &&String| {
+        class
+            .to_lowercase()
+            .split(|c: char| !c.is_alphanumeric())
+            .any(|word| SIDES.contains(&word) || (word.len() == 1 && ["l", "r"].contains(&word)))
+    };
+    let named: Vec<&str> = dataset.classes.iter().filter(names_side).map(String::as_str).collect();
+    if !named.is_empty() {
+        let at = places.nearest(&format!("images.augment.{flip}"));
+        let classes = places.get("data.classes").or_else(|| places.get("data.label"));
+        problems.flip_changes_side(&named, at, classes);
+    }
 }
 
 /// `class_weights` names a class that there is not.

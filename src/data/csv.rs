@@ -1,7 +1,7 @@
 //! The bytes of a delimited text file become columns.
 //!
 //! Comma, semicolon, tab or bar (whichever the header holds most of outside quotes), quotes as spreadsheets write
-//! them, with or without a byte order mark, LF or CRLF. Only the wanted columns are kept. Nothing is guessed: a row
+//! them, with or without a byte order mark, LF or CRLF. Only wanted columns and those of few values are kept. Nothing is guessed: a row
 //! with another number of cells than the header, or a wanted cell that is no UTF-8, is an [`Unreadable`].
 
 use csv::{ByteRecord, ReaderBuilder};
@@ -101,7 +101,11 @@ pub fn header(bytes: &[u8]) -> Result<Header, Unreadable> {
     Ok(Header { names, delimiter, start, line })
 }
 
-/// Reads the wanted columns, given by their positions in the header.
+/// A column with more different cells than this is not kept unless it is wanted.
+pub const FEW: usize = 20;
+
+/// Reads the wanted columns, given by their positions in the header, and each other column of at most [`FEW`]
+/// different cells.
 ///
 /// # Errors
 /// At the first wanted cell that is no UTF-8, and when a row has another number of cells than the header (cells
@@ -114,6 +118,8 @@ pub fn read(bytes: &[u8], header: &Header, wanted: &[usize]) -> Result<Table, Un
     // The header's length is a fair guess of a row's, and only a guess.
     let guess = body.len() / (line_end(body, 0) + 1).max(width * 2);
     let mut columns: Vec<Column> = wanted.iter().map(|_| Column::with_capacity(guess)).collect();
+    let mut others: Vec<(usize, Column)> =
+        (0..width).filter(|index| !wanted.contains(index)).map(|index| (index, Column::with_capacity(guess))).collect();
     let mut lines = Vec::with_capacity(guess);
     let mut ragged: Option<Unreadable> = None;
 
@@ -155,12 +161,18 @@ pub fn read(bytes: &[u8], header: &Header, wanted: &[usize]) -> Result<Table, Un
             };
             column.push(text.trim());
         }
+        others.retain_mut(|(index, column)| {
+            let Ok(text) = std::str::from_utf8(record.get(*index).unwrap_or_default()) else { return false };
+            column.push(text.trim());
+            column.distinct() <= FEW
+        });
         lines.push(here.line);
     }
     if let Some(ragged) = ragged {
         return Err(ragged);
     }
-    let named = wanted.iter().filter_map(|index| header.names.get(*index).cloned()).zip(columns).collect();
+    let all = wanted.iter().copied().zip(columns).chain(others);
+    let named = all.filter_map(|(index, column)| Some((header.names.get(index).cloned()?, column))).collect();
     Ok(Table::new(header.names.clone(), named, lines))
 }
 
@@ -291,7 +303,7 @@ mod tests {
         let head = header(text).unwrap();
         let table = read(text, &head, &[1]).unwrap();
         assert_eq!(table.column("b").unwrap().text(0), "2");
-        assert!(table.column("a").is_none());
+        assert!(table.column("c").is_none(), "no text, and not wanted");
         let refused = read(text, &head, &[0, 2]).unwrap_err();
         assert_eq!(refused, Unreadable::NotUtf8 { line: 2, column: Some("c".into()), as_latin1: "\u{FF}".into() });
     }

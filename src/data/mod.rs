@@ -2,10 +2,12 @@
 //!
 //! [`Dataset`] is what everything after works on: images in the table's order, each with its patient and class.
 
+mod alone;
 pub mod audit;
 mod build;
 pub mod checks;
 pub mod csv;
+pub mod depth;
 mod files;
 mod keep;
 mod labels;
@@ -23,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::host::Host;
 use crate::record::Portion;
 
+pub use alone::Alone;
 pub use build::build;
 pub use source::patient_column;
 
@@ -43,6 +46,9 @@ pub struct Dataset {
     pub given_folds: Option<Vec<u32>>,
     /// `holdout = condition`: is the image held out?
     pub given_holdout: Option<Vec<bool>>,
+    /// How well each column that the network does not see tells the classes apart by itself.
+    #[serde(default)]
+    pub alone: Vec<Alone>,
 }
 
 /// A column of a table that looks like the patients'.

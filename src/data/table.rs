@@ -110,7 +110,7 @@ pub fn number(text: &str) -> Option<f64> {
     parsed.ok().filter(|number| number.is_finite())
 }
 
-/// The columns of a table that a study uses.
+/// The columns of a table that a study uses, and others that hold few different cells.
 #[derive(Debug, Clone, Default)]
 pub struct Table {
     /// Every column's name in the table's order, used or not.
@@ -130,6 +130,11 @@ impl Table {
     #[must_use]
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|(held, _)| held == name).map(|(_, column)| column)
+    }
+
+    /// Every column that was read, with its name.
+    pub fn columns(&self) -> impl Iterator<Item = (&str, &Column)> {
+        self.columns.iter().map(|(name, column)| (name.as_str(), column))
     }
 
     /// How many rows there are below the header.

@@ -537,7 +537,13 @@ fn study() -> Study {
         question: None,
         seed: 7,
         data: data(),
-        split: Split { holdout: 0.0, holdout_rows: None, cv: cv(FoldKind::StratifiedGroupKFold, 5), validation: 0.0, run: vec![] },
+        split: Split {
+            holdout: 0.0,
+            holdout_rows: None,
+            cv: cv(FoldKind::StratifiedGroupKFold, 5),
+            validation: 0.0,
+            run: vec![],
+        },
         images: Images { prepare: vec![], normalize: Normalize::Half, augment: vec![] },
         model: Model { backbone: Backbone::ResNet18, weights: Weights::None, dropout: 0.0, freeze: Freeze::None },
         train: Train {
@@ -584,6 +590,7 @@ fn dataset(images: &[(u32, u32)], classes: u32) -> Dataset {
         origin: Origin::Files { under: "/s/img".into() },
         given_folds: None,
         given_holdout: None,
+        alone: vec![],
     }
 }
 

@@ -128,9 +128,8 @@ fn json_lines(flow: &Flow, variant: &str, places: &Places, map: &SourceMap) -> S
                 }))
             })
             .collect();
-        let shares: Vec<Json> = bonds(flow, score.on)
-            .map(|(with, bond)| json!({ "with": names(with), "why": why(bond) }))
-            .collect();
+        let shares: Vec<Json> =
+            bonds(flow, score.on).map(|(with, bond)| json!({ "with": names(with), "why": why(bond) })).collect();
         let mut line = json!({
             "score": score.name, "on": score.on.name(), "seen": names(flow.seen(score.predictor)),
             "clean": !leaks.iter().any(|leak| leak.score == index), "fits": fits, "shares_patients": shares,

@@ -89,7 +89,14 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn add(&mut self, what: What, name: impl Into<String>, setting: &'static str, over: Over, inputs: &[usize]) -> usize {
+    fn add(
+        &mut self,
+        what: What,
+        name: impl Into<String>,
+        setting: &'static str,
+        over: Over,
+        inputs: &[usize],
+    ) -> usize {
         let over = self.parts(over);
         self.flow.values.push(Value { what, name: name.into(), setting, over, inputs: inputs.to_vec() });
         self.flow.values.len() - 1
@@ -132,7 +139,13 @@ impl Builder<'_> {
         let mut made_of = vec![images];
         for step in &study.images.augment {
             let name = augment_name(step);
-            made_of.push(self.add(What::Augmented, name, "images.augment", over("augmentation", name, None), &[images]));
+            made_of.push(self.add(
+                What::Augmented,
+                name,
+                "images.augment",
+                over("augmentation", name, None),
+                &[images],
+            ));
         }
         if train.loss.iter().any(|term| term.class_weights == ClassWeights::Balanced) {
             let over = over("class weights", "balanced", None);
@@ -151,7 +164,13 @@ impl Builder<'_> {
             let seen = self.images(looked_at, statistic);
             let schedule = schedule_name(&train.schedule);
             if over("schedule", schedule, None) == Over::Watched {
-                made_of.push(self.add(What::Rate, format!("{schedule} schedule"), "train.schedule", Over::Watched, &[seen]));
+                made_of.push(self.add(
+                    What::Rate,
+                    format!("{schedule} schedule"),
+                    "train.schedule",
+                    Over::Watched,
+                    &[seen],
+                ));
             }
             if train.stop.is_some() {
                 let over = over("way to stop", "early", None);

@@ -9,6 +9,7 @@
 mod explain;
 pub mod flow;
 mod shared;
+pub mod sketch;
 mod tell;
 
 pub use explain::Explained;
@@ -293,7 +294,12 @@ mod tests {
     #[test]
     fn what_was_seen_is_all_that_was_seen_on_the_way() {
         let flow = Flow {
-            values: vec![value(&[], &[]), value(&[Part::Train], &[0]), value(&[Part::Validation], &[]), value(&[], &[1, 2])],
+            values: vec![
+                value(&[], &[]),
+                value(&[Part::Train], &[0]),
+                value(&[Part::Validation], &[]),
+                value(&[], &[1, 2]),
+            ],
             scores: vec![Score { name: "", predictor: 3, on: Part::Evaluation }],
             sharing: vec![],
         };
@@ -317,6 +323,9 @@ mod tests {
             bond: Bond::ByImage,
         }];
         // What is fitted to the scored part itself is told once, not again through the sharing.
-        assert_eq!(flow.leaks().iter().map(|leak| (leak.fit, leak.through)).collect::<Vec<_>>(), [(0, None), (2, Some(0))]);
+        assert_eq!(
+            flow.leaks().iter().map(|leak| (leak.fit, leak.through)).collect::<Vec<_>>(),
+            [(0, None), (2, Some(0))]
+        );
     }
 }

@@ -25,17 +25,16 @@ impl Facts {
     #[must_use]
     pub fn of(study: &Study, places: &Places, dataset: Option<&Dataset>) -> Self {
         let written = |path: &str| places.get(path).is_some();
-        let mut facts = Self {
-            group_written: written("data.group"),
-            keep_written: written("train.keep"),
-            ..Self::default()
-        };
+        let mut facts =
+            Self { group_written: written("data.group"), keep_written: written("train.keep"), ..Self::default() };
         let Some(dataset) = dataset else { return facts };
         if let Some(folds) = &dataset.given_folds
             && study.split.cv.folds == 0
         {
-            let outside = |image: usize| dataset.given_holdout.as_ref().is_none_or(|held| held.get(image) != Some(&true));
-            let placed = folds.iter().enumerate().filter(|(image, _)| outside(*image)).map(|(image, fold)| (image, *fold));
+            let outside =
+                |image: usize| dataset.given_holdout.as_ref().is_none_or(|held| held.get(image) != Some(&true));
+            let placed =
+                folds.iter().enumerate().filter(|(image, _)| outside(*image)).map(|(image, fold)| (image, *fold));
             facts.in_several_folds = shared(dataset, placed);
         }
         if let Some(held) = &dataset.given_holdout {

@@ -53,9 +53,7 @@ pub fn table(
     for fold in trained {
         let (compared, leaks) = compare(dataset, &folds.roles(*fold));
         // A patient without a role is a slip, which nobody accepted.
-        if let Some(leak) =
-            leaks.into_iter().find(|leak| !accepted || matches!(leak, Leak::Missing { .. }))
-        {
+        if let Some(leak) = leaks.into_iter().find(|leak| !accepted || matches!(leak, Leak::Missing { .. })) {
             return Err(leak);
         }
         roles.push(compared);

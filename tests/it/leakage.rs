@@ -55,7 +55,8 @@ fn the_notebook_is_stopped_three_times_and_mended_by_what_the_messages_say() {
     let drawn = render(&outcome.map, &outcome.problems, Options::default());
     assert!(outcome.problems.is_empty(), "{mended}\n{drawn}");
     let checked = outcome.checked.expect("the mended study holds");
-    assert!(checked.study.split.validation > 0.0 && checked.study.split.holdout > 0.0);
+    let split = &checked.variants[0].study.split;
+    assert!(split.validation > 0.0 && split.holdout > 0.0);
     assert!(outcome.seen.iter().all(|explained| explained.flow.leaks().is_empty()));
 }
 
@@ -89,8 +90,14 @@ fn a_leak_is_explained_with_the_way_it_came() {
     let outcome = check(&study("  train { stop = early(on = loss) }\n  split { cv = kfold(3) }"));
     let explained = outcome.seen.first().expect("a study");
     let text = explained.text(&outcome.map);
-    assert!(text.contains("on evaluation: LEAKS") && text.contains("early stopping       study.pipe:5  <- leaks"), "{text}");
-    assert!(text.contains("evaluation may hold patients of train, validation: the split deals single images"), "{text}");
+    assert!(
+        text.contains("on evaluation: LEAKS") && text.contains("early stopping       study.pipe:5  <- leaks"),
+        "{text}"
+    );
+    assert!(
+        text.contains("evaluation may hold patients of train, validation: the split deals single images"),
+        "{text}"
+    );
     let score: serde_json::Value = serde_json::from_str(&explained.json_lines(&outcome.map)).expect("one line");
     let stop = score["fits"].as_array().expect("fits").iter().find(|fit| fit["what"] == "early stopping");
     let stop = stop.expect("early stopping is a fit");
@@ -107,16 +114,17 @@ fn an_accepted_leak_is_a_statement_and_the_study_runs_as_written() {
     let accepted = check(&study(&format!("{leaking}\n  evaluate {{ leak = accepted(because = \"as published\") }}")));
     assert_eq!(errors(&accepted), [Code::W0312; 3]);
     let checked = accepted.checked.expect("nothing is wrong but what is accepted");
-    assert_eq!(checked.study.evaluate.leak.as_deref(), Some("as published"));
-    assert!(pipe::leakage::watches_reported_fold(&checked.study));
+    let study = &checked.variants[0].study;
+    assert_eq!(study.evaluate.leak.as_deref(), Some("as published"));
+    assert!(pipe::leakage::watches_reported_fold(study));
 
-    let dataset = accepted.dataset.expect("phantoms");
-    let folds = pipe::split::deal(&checked.study.split, &dataset, checked.study.seed).expect("folds");
+    let dataset = &accepted.datasets[0];
+    let folds = pipe::split::deal(&study.split, dataset, study.seed).expect("folds");
     let roles = folds.roles(0);
-    assert_eq!(roles.watched(&checked.study), roles.evaluation);
-    let table = pipe::split::table(&checked.study.split, &dataset, &folds, &[0], true).expect("accepted");
+    assert_eq!(roles.watched(study), roles.evaluation);
+    let table = pipe::split::table(&study.split, dataset, &folds, &[0], true).expect("accepted");
     assert!(table.roles[0].disjoint.len() < 6, "the record says which roles share patients");
-    assert!(pipe::split::table(&checked.study.split, &dataset, &folds, &[0], false).is_err());
+    assert!(pipe::split::table(&study.split, dataset, &folds, &[0], false).is_err());
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod layers;
 mod leakage;
 #[cfg(feature = "run")]
 mod loss;
+mod mistakes;
 mod mutants;
 #[cfg(feature = "run")]
 mod parity;

@@ -112,7 +112,12 @@ fn study(folds: u32, epochs: u32) -> Study {
             stop: Some(EarlyStop { on: Watch::MacroF1, patience: 5 }),
             keep: KeepEpoch::Best(Watch::MacroF1),
         },
-        evaluate: Evaluate { primary: Metric::MacroF1, metrics: vec![Metric::Accuracy], unit: Unit::Patient, leak: None },
+        evaluate: Evaluate {
+            primary: Metric::MacroF1,
+            metrics: vec![Metric::Accuracy],
+            unit: Unit::Patient,
+            leak: None,
+        },
     }
 }
 

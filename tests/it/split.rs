@@ -189,6 +189,7 @@ fn some_dataset(case: u64, patients: usize, classes: usize) -> Dataset {
         patients: (0..patients).map(|patient| format!("{}", patient * 37 % 10_007)).collect(),
         given_folds: Some(images.iter().map(|(patient, _)| patient % given as u32).collect()),
         given_holdout: None,
+        alone: Vec::new(),
         images: images
             .iter()
             .zip(2..)
@@ -293,6 +294,7 @@ fn split_of_a_data_set_equals_scikit_learn_where_patients_are_numbers() {
             origin: Origin::Files { under: "images".into() },
             given_folds: None,
             given_holdout: None,
+            alone: Vec::new(),
         };
         let mut split = some_split(FoldKind::GroupKFold, case.folds, 0.0, 0.0);
         split.cv.shuffle = case.shuffle;

@@ -29,7 +29,8 @@ impl Problems {
         } else {
             let column = patient_column.map_or("patient", |column| &column.name);
             let numbers = patient_column.map_or_else(String::new, |column| format!("  {}", numbers(column)));
-            let split = better.map_or_else(String::new, |(better, folds)| format!("\nand deal them whole:  cv = {better}({folds})"));
+            let split = better
+                .map_or_else(String::new, |(better, folds)| format!("\nand deal them whole:  cv = {better}({folds})"));
             format!("add  group = `{column}`{numbers}{split}\n{none}")
         };
         self.push(diagnostic.help(help));
@@ -55,13 +56,10 @@ impl Problems {
     /// E0302: a patient who stands in two folds of a given split.
     pub fn folds_share_patients(&mut self, column: &str, patients: &[String], at: Option<Span>, group: Option<Span>) {
         self.push(
-            Diagnostic::new(
-                Code::E0302,
-                format!("{} in more than one fold of {}", are(patients), name(column)),
-            )
-            .at(at, first_three(patients))
-            .at(group, "who the patients are")
-            .help("mend the column, or let us deal whole patients:\n  cv = stratified_group_kfold(5)"),
+            Diagnostic::new(Code::E0302, format!("{} in more than one fold of {}", are(patients), name(column)))
+                .at(at, first_three(patients))
+                .at(group, "who the patients are")
+                .help("mend the column, or let us deal whole patients:\n  cv = stratified_group_kfold(5)"),
         );
     }
 
@@ -124,7 +122,9 @@ impl Problems {
             for label in &leak.labels {
                 accepted = accepted.label(label.span, label.text.clone());
             }
-            self.push(accepted.at(at, "accepted here").help("the first screen of the report repeats this and your reason"));
+            self.push(
+                accepted.at(at, "accepted here").help("the first screen of the report repeats this and your reason"),
+            );
         }
     }
 

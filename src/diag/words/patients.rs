@@ -151,6 +151,64 @@ impl Problems {
         );
     }
 
+    /// W0209: images of different depth; of each depth its bits and how many there are, and the first deep one.
+    pub fn mixed_depth(
+        &mut self,
+        (low, shallow): (u8, usize),
+        (high, deep): (u8, usize),
+        first: &str,
+        sampled: bool,
+        at: Option<Span>,
+    ) {
+        let of = if sampled { format!(" of {} looked at", counted(shallow + deep, "image")) } else { String::new() };
+        let have = if deep == 1 { "has" } else { "have" };
+        self.push(
+            Diagnostic::new(
+                Code::W0209,
+                format!("{}{of} {have} {high} bits, {} {low}", counted(deep, "image"), count(shallow)),
+            )
+            .at(at, format!("the first is {}", name(first)))
+            .help(format!("of {high} bits the upper 8 are used: films kept in fewer come out dark\nconvert all to one depth before")),
+        );
+    }
+
+    /// W0311: a column that tells the classes apart by itself; `common` is its most frequent value.
+    pub fn column_predicts_label(
+        &mut self,
+        column: &str,
+        (reached, chance): (f64, f64),
+        common: &str,
+        at: Option<Span>,
+    ) {
+        self.push(
+            Diagnostic::new(
+                Code::W0311,
+                format!("{} alone reaches balanced accuracy {reached:.2} (chance {chance:.2})", name(column)),
+            )
+            .at(at, "a network may learn the one instead of the other")
+            .help(format!(
+                "look at the figures of one value by itself:\n  keep = `{}` == \"{}\"",
+                shown(column),
+                shown(common)
+            )),
+        );
+    }
+
+    /// W0506: left-right flips of classes that name a side.
+    pub fn flip_changes_side(&mut self, classes: &[&str], flip: Option<Span>, at: Option<Span>) {
+        let first: Vec<String> = classes.iter().take(3).map(|class| name(class)).collect();
+        let more = match classes.len().saturating_sub(3) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        self.push(
+            Diagnostic::new(Code::W0506, format!("a mirrored film changes what {}{more} means", first.join(", ")))
+                .at(flip, "mirrors heart and sides; the label stays")
+                .at(at, "a class that names a side")
+                .help("leave the flip out, or merge the sides into one class"),
+        );
+    }
+
     /// W0602: accuracy as the headline where one class is much larger than another.
     pub fn accuracy_is_easy(&mut self, class: &str, (largest, smallest): (usize, usize), all: usize, at: Option<Span>) {
         let ratio = (largest + smallest / 2) / smallest.max(1);

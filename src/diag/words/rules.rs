@@ -142,6 +142,19 @@ impl Problems {
         );
     }
 
+    /// W0504: rare classes favoured three times; the ways with their places.
+    pub fn corrected_three_times(&mut self, ways: &[(Option<Span>, &str)]) {
+        let mut diagnostic = Diagnostic::new(Code::W0504, "rare classes are favoured three times over");
+        for (at, way) in ways {
+            if let Some(at) = at {
+                diagnostic = diagnostic.label(*at, *way);
+            }
+        }
+        self.push(diagnostic.help(
+            "each alone makes classes count alike, together they favour rare ones:\nkeep one, for example  sampler = balanced",
+        ));
+    }
+
     /// W0505: patience that cannot run out.
     pub fn patience_too_long(&mut self, who: &str, patience: u32, epochs: u32, at: Span, epochs_at: Option<Span>) {
         let mut diagnostic = Diagnostic::new(Code::W0505, format!("{who} cannot act within {}", epochs_of(epochs)))
@@ -181,6 +194,19 @@ impl Problems {
                 .label(stop, "may end training early")
                 .label(schedule, "reaches small steps only in the last epochs")
                 .help("keep one of the two; to keep the best epoch all the same:\n  keep = best(on = macro_f1)"),
+        );
+    }
+
+    /// E0901: a URL.
+    pub fn url_without_digest(&mut self, url: &str, at: Span) {
+        let shown: String = url.chars().filter(|c| !c.is_control()).take(60).collect();
+        self.push(
+            Diagnostic::new(
+                Code::E0901,
+                "a URL without a sha256: what lies there may change, and nothing is downloaded",
+            )
+            .label(at, format!("`{shown}`"))
+            .help("download it once, check its sha256, and name the file, relative to the study's folder"),
         );
     }
 
