@@ -189,8 +189,7 @@ fn weights_file(world: World<'_>, study: &Study, reader: &mut Reader<'_>) {
 fn leakage(world: World<'_>, study: &Study, dataset: Option<&Dataset>, reader: &mut Reader<'_>) -> Flow {
     let grouped = reader.is_written("data.group") || matches!(study.data.source, Source::Phantoms { .. });
     // Only E0301 wants it, and reading a table twice takes time.
-    let patient_column =
-        if grouped { None } else { data::patient_column(&study.data.source, world.base, world.host) };
+    let patient_column = if grouped { None } else { data::patient_column(&study.data.source, world.base, world.host) };
     let facts = Facts::of(study, &reader.places, dataset);
     let context = leakage::Context {
         facts: &facts,
