@@ -27,6 +27,8 @@ pub enum Stage {
     Dropout = 9,
     /// Phantom anatomy and films.
     Phantom = 10,
+    /// Drop path: which images skip which residual branch.
+    DropPath = 11,
 }
 
 /// The place of a draw.

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+pub use crate::catalog::backbones::Backbone;
+use crate::catalog::backbones::Input;
 use crate::source::Span;
 
 /// A whole study.
@@ -497,20 +499,17 @@ pub struct Model {
     pub dropout: f64,
     /// What does not learn.
     pub freeze: Freeze,
+    /// Drop path: the share of images that skip the last residual branch in training, 0..0.9; absent where it is 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drop_path: Option<f64>,
 }
 
-/// The networks this version runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Backbone {
-    /// torchvision's ResNet-18.
-    #[serde(rename = "resnet18")]
-    ResNet18,
-    /// torchvision's ResNet-34.
-    #[serde(rename = "resnet34")]
-    ResNet34,
-    /// timm's `tf_efficientnet_lite0`.
-    #[serde(rename = "efficientnet_lite0")]
-    EfficientNetLite0,
+impl Model {
+    /// What its first weights expect of an image.
+    #[must_use]
+    pub fn input(&self) -> Input {
+        self.backbone.card().input_of(self.weights.word().unwrap_or_default())
+    }
 }
 
 /// First weights.
@@ -523,6 +522,17 @@ pub enum Weights {
     File(PathBuf),
     /// Looked up: the weights folder, then the Hugging Face cache.
     Imagenet,
+}
+
+impl Weights {
+    /// The word by which the catalog knows weights that are looked up.
+    #[must_use]
+    pub fn word(&self) -> Option<&'static str> {
+        match self {
+            Self::Imagenet => Some("imagenet"),
+            Self::None | Self::File(_) => None,
+        }
+    }
 }
 
 /// `freeze`: what keeps its first weights. Frozen batch norms keep their statistics too.

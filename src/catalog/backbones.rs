@@ -1,82 +1,287 @@
-//! Networks: their names, sizes, weights and what those weights expect.
+//! Networks: their names, sizes, weights and what those weights expect; the table itself is `networks.rs`.
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::networks::NETWORKS;
 use super::{Default, Family, Operation, Parameter, SHARE, Takes, number, required};
-use crate::study::{Backbone, Filter, Normalize};
+use crate::study::{Filter, Normalize};
 
-/// What is known of a network beyond its name.
+/// A network of the catalog; it is written, compared and hashed by its name.
+#[derive(Clone, Copy)]
+pub struct Backbone(&'static Card);
+
+impl Backbone {
+    /// The network of a name, if this version runs it.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::all().find(|backbone| backbone.name() == name)
+    }
+
+    /// The network with timm's name, if this version runs it.
+    #[must_use]
+    pub fn of_timm(name: &str) -> Option<Self> {
+        Self::all().find(|backbone| backbone.0.timm == name)
+    }
+
+    /// Every network that this version runs, in the catalog's order.
+    pub fn all() -> impl Iterator<Item = Self> {
+        NETWORKS.iter().filter(|card| card.runs()).map(Self)
+    }
+
+    /// The network that stands in for one that could not be read.
+    ///
+    /// # Panics
+    /// Never: the catalog is not empty, which a test holds.
+    pub(crate) fn any() -> Self {
+        Self::all().next().expect("invariant: the catalog holds a network")
+    }
+
+    /// Its name in a study.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.0.name
+    }
+
+    /// What is known of it.
+    #[must_use]
+    pub fn card(self) -> &'static Card {
+        self.0
+    }
+}
+
+impl PartialEq for Backbone {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for Backbone {}
+
+impl std::fmt::Debug for Backbone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Serialize for Backbone {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Backbone {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::named(&name).ok_or_else(|| serde::de::Error::custom(format!("no network is called `{name}`")))
+    }
+}
+
+/// What is known of a network.
 #[derive(Debug, Clone, Copy)]
 pub struct Card {
-    /// The network.
-    pub backbone: Backbone,
     /// Its name in a study.
     pub name: &'static str,
-    /// timm's name, whose tensor names the weight files use.
+    /// timm's name of the same network, whose tensor names the weight files use.
     pub timm: &'static str,
-    /// Side in pixels its weights were trained with.
-    pub side: u32,
+    /// What it is, in one sentence.
+    pub about: &'static str,
+    /// Who described it, and whose code it equals.
+    pub source: &'static str,
+    /// Calls that are accepted as they stand: without weights, then with `imagenet`.
+    pub examples: [&'static str; 2],
+    /// How it is built.
+    pub architecture: Architecture,
+    /// How it is built for the Keras libraries' weights, where that differs and those weights fit.
+    pub keras: Option<Architecture>,
+    /// Features an image has: what its head sees.
+    pub features: u32,
+    /// What timm's names of the head's tensors begin with.
+    pub head: Head,
+    /// What it is given where no weights say otherwise: as its first weights.
+    pub input: Input,
     /// Smallest side that leaves one cell before pooling.
     pub smallest_side: u32,
-    /// Resampling its weights were trained with.
-    pub filter: Filter,
-    /// Share of the side its weights' authors cropped at test time; we do not crop.
-    pub crop: f64,
-    /// Normalisation its weights were trained with.
-    pub normalize: Normalize,
     /// Channels of its first layer.
     pub channels: u32,
-    /// Names of the weights there are.
-    pub weights: &'static [&'static str],
+    /// Parameters that learn, with a head of 1000 classes.
+    pub parameters: u64,
+    /// Multiply-adds of one image of `input.side`, in 10^9.
+    pub gmacs: f64,
+    /// Weights there are; the first of a word is the one the word means.
+    pub weights: &'static [Pretrained],
 }
 
-/// Every network this version runs.
-pub const CARDS: &[Card] = &[
-    Card {
-        backbone: Backbone::ResNet18,
-        name: "resnet18",
-        timm: "resnet18.tv_in1k",
-        side: 224,
-        smallest_side: 32,
-        filter: Filter::Bilinear,
-        crop: 0.875,
-        normalize: Normalize::Imagenet,
-        channels: 3,
-        weights: &["imagenet"],
-    },
-    Card {
-        backbone: Backbone::ResNet34,
-        name: "resnet34",
-        timm: "resnet34.tv_in1k",
-        side: 224,
-        smallest_side: 32,
-        filter: Filter::Bilinear,
-        crop: 0.875,
-        normalize: Normalize::Imagenet,
-        channels: 3,
-        weights: &["imagenet"],
-    },
-    Card {
-        backbone: Backbone::EfficientNetLite0,
-        name: "efficientnet_lite0",
-        timm: "tf_efficientnet_lite0.in1k",
-        side: 224,
-        smallest_side: 32,
-        filter: Filter::Bicubic,
-        crop: 0.875,
-        normalize: Normalize::Half,
-        channels: 3,
-        weights: &["imagenet"],
-    },
-];
+impl Card {
+    /// Does this version run it?
+    #[must_use]
+    pub const fn runs(&self) -> bool {
+        !matches!(self.architecture, Architecture::Later)
+    }
 
-/// The card of a network.
-///
-/// # Panics
-/// Never: every network has a card, which a test holds.
-#[must_use]
-pub fn card(backbone: Backbone) -> &'static Card {
-    CARDS.iter().find(|card| card.backbone == backbone).expect("invariant: every backbone has a card")
+    /// The words for its weights, each once.
+    #[must_use]
+    pub fn words(&self) -> Vec<&'static str> {
+        let mut words: Vec<&'static str> = Vec::new();
+        for pretrained in self.weights {
+            if !words.contains(&pretrained.word) {
+                words.push(pretrained.word);
+            }
+        }
+        words
+    }
+
+    /// The weights that a word means, the preferred ones first.
+    pub fn pretrained(&self, word: &str) -> impl Iterator<Item = &'static Pretrained> {
+        self.weights.iter().filter(move |pretrained| pretrained.word == word)
+    }
+
+    /// What the weights of a word expect; what the network usually gets where there are none.
+    #[must_use]
+    pub fn input_of(&self, word: &str) -> Input {
+        self.pretrained(word).next().map_or(self.input, |pretrained| pretrained.input)
+    }
 }
 
+/// Images as a set of weights was trained with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Input {
+    /// Side in pixels.
+    pub side: u32,
+    /// Share of the side its authors cropped at test time; we do not crop.
+    pub crop: f64,
+    /// Resampling.
+    pub filter: Filter,
+    /// Normalisation.
+    pub normalize: Normalize,
+}
+
+/// A set of weights that can be looked up.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pretrained {
+    /// What a study calls it: `imagenet`, `imagenet21k`, `noisy_student`.
+    pub word: &'static str,
+    /// timm's tag: the repository is `timm/<timm name>.<tag>`.
+    pub tag: &'static str,
+    /// What it expects.
+    pub input: Input,
+    /// Classes its head tells apart; 0 where it has none.
+    pub classes: u32,
+    /// Its licence, as SPDX or the hub names it.
+    pub licence: &'static str,
+    /// Per cent of ImageNet's validation images it names first, as timm's results table states (at the table's
+    /// test side, which may be larger than `input.side`).
+    pub top1: Option<f64>,
+}
+
+/// The last layer as timm names and shapes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// Before `.weight` and `.bias`.
+    pub name: &'static str,
+    /// Is its weight a 1x1 convolution's, `[classes, features, 1, 1]`?
+    pub convolution: bool,
+}
+
+/// How a network is built: its family and the family's parameters. One row of `networks.rs` holds one of these.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Architecture {
+    /// Part of the language, not run by this version.
+    Later,
+    /// ResNet and ResNeXt: activation after each block.
+    ResNet(ResNet),
+    /// ResNet v2: norm and activation before each convolution.
+    ResNetV2(ResNetV2),
+    /// SE-ResNet, SE-ResNeXt, SENet-154.
+    SeNet(SeNet),
+    /// VGG: convolutions of each stage.
+    Vgg([usize; 5]),
+    /// DenseNet.
+    DenseNet(DenseNet),
+    /// EfficientNet-Lite0.
+    EfficientNetLite0,
+}
+
+impl Architecture {
+    /// Has it residual branches that drop path may skip?
+    #[must_use]
+    pub const fn is_residual(&self) -> bool {
+        match self {
+            Self::ResNet(_) | Self::ResNetV2(_) | Self::SeNet(_) | Self::EfficientNetLite0 => true,
+            Self::Vgg(_) | Self::DenseNet(_) | Self::Later => false,
+        }
+    }
+}
+
+/// A ResNet or ResNeXt (He et al. 2015, Xie et al. 2016).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ResNet {
+    /// 1x1, 3x3, 1x1 with four times the channels out; else two 3x3.
+    pub bottleneck: bool,
+    /// Blocks of each stage.
+    pub blocks: [usize; 4],
+    /// Groups of the 3x3 convolutions.
+    pub groups: usize,
+    /// Channels a group in a stage of 64.
+    pub width: usize,
+    /// A batch norm without weight on the images themselves.
+    pub input_norm: bool,
+    /// Added to variances.
+    pub eps: f64,
+}
+
+/// A ResNet v2 (He et al. 2016).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ResNetV2 {
+    /// 1x1, 3x3, 1x1 with four times the channels out; else two 3x3.
+    pub bottleneck: bool,
+    /// Blocks of each stage.
+    pub blocks: [usize; 4],
+    /// A batch norm without weight on the images themselves.
+    pub input_norm: bool,
+    /// A norm and an activation after the stem's convolution.
+    pub stem_norm: bool,
+    /// A projection in the first block although nothing changes its shape.
+    pub project_first: bool,
+    /// Squeeze-and-excitation of each block's branch.
+    pub excite: bool,
+    /// Added to variances.
+    pub eps: f64,
+}
+
+/// An SENet (Hu et al. 2017).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SeNet {
+    /// Its blocks.
+    pub block: SeBlock,
+    /// Blocks of each stage.
+    pub blocks: [usize; 4],
+    /// The stem's pool pads one on each side instead of keeping a window that reaches over the end.
+    pub padded_pool: bool,
+}
+
+/// Blocks of an SENet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeBlock {
+    /// Two 3x3.
+    Basic,
+    /// 1x1 with the step, 3x3, 1x1.
+    ResNet,
+    /// 1x1, 3x3 with the step in 32 groups of 4, 1x1.
+    ResNeXt,
+    /// 1x1, 3x3 with the step in 64 groups, 1x1; a stem of three 3x3, projections of 3x3.
+    SeNet154,
+}
+
+/// A DenseNet (Huang et al. 2016).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DenseNet {
+    /// Layers of each block.
+    pub layers: [usize; 4],
+    /// Added to variances.
+    pub eps: f64,
+}
+
+/// What `model.backbone` accepts beyond a name.
 const WEIGHTS_PARAMETER: Parameter = Parameter {
     name: "weights",
     takes: Takes::Operation(&WEIGHTS),
@@ -84,91 +289,81 @@ const WEIGHTS_PARAMETER: Parameter = Parameter {
     about: "first weights: `none`, `imagenet` or `file(\"x.safetensors\")`",
 };
 
-const fn network(
-    name: &'static str,
-    about: &'static str,
-    source: &'static str,
-    examples: &'static [&'static str],
-) -> Operation {
-    Operation { name, about, parameters: &[WEIGHTS_PARAMETER], later: &[], source, examples }
+const DROP_PATH: Parameter = number(
+    "drop_path",
+    Takes::Share { from: 0.0, to: 0.9 },
+    0.0,
+    "share of images that skip the last residual branch while training; earlier ones are skipped less often",
+);
+
+const fn operation(card: &'static Card) -> Operation {
+    let examples: &'static [&'static str] = if card.weights.is_empty() || !same(card.weights[0].word, "imagenet") {
+        card.examples.split_at(1).0
+    } else {
+        &card.examples
+    };
+    Operation {
+        name: card.name,
+        about: card.about,
+        parameters: if card.architecture.is_residual() {
+            &[WEIGHTS_PARAMETER, DROP_PATH]
+        } else {
+            &[WEIGHTS_PARAMETER]
+        },
+        later: &[],
+        source: card.source,
+        examples,
+    }
 }
 
-/// `model.backbone`
-pub const BACKBONES: Family = Family {
-    one: "backbone",
-    many: "backbones",
-    operations: &[
-        network(
-            "resnet18",
-            "ResNet with 18 layers, 11.2 million weights.",
-            "He et al. 2016; torchvision",
-            &["resnet18()", "resnet18(weights = imagenet)", "resnet18(weights = file(\"r18.safetensors\"))"],
-        ),
-        network(
-            "resnet34",
-            "ResNet with 34 layers, 21.3 million weights.",
-            "He et al. 2016; torchvision",
-            &["resnet34(weights = imagenet)"],
-        ),
-        network(
-            "efficientnet_lite0",
-            "EfficientNet-Lite0, 3.4 million weights.",
-            "Tan and Le 2019; timm tf_efficientnet_lite0",
-            &["efficientnet_lite0(weights = imagenet)"],
-        ),
-    ],
-    later: &[
-        "vgg16",
-        "vgg19",
-        "resnet50",
-        "resnet101",
-        "resnet152",
-        "resnet50v2",
-        "resnet101v2",
-        "resnet152v2",
-        "resnext50",
-        "resnext101",
-        "seresnet18",
-        "seresnet34",
-        "seresnet50",
-        "seresnet101",
-        "seresnet152",
-        "seresnext50",
-        "seresnext101",
-        "senet154",
-        "densenet121",
-        "densenet169",
-        "densenet201",
-        "inceptionv3",
-        "inceptionresnetv2",
-        "xception",
-        "nasnetlarge",
-        "nasnetmobile",
-        "mobilenet",
-        "mobilenetv2",
-        "efficientnet_b0",
-        "efficientnet_b1",
-        "efficientnet_b2",
-        "efficientnet_b3",
-        "efficientnet_b4",
-        "efficientnet_b5",
-        "efficientnet_b6",
-        "efficientnet_b7",
-        "efficientnet_l2",
-        "vit_b16",
-        "vit_b32",
-        "vit_l16",
-        "vit_l32",
-        "vit_b16_224",
-        "vit_b16_384",
-        "vit_b32_224",
-        "vit_b32_384",
-        "vit_l16_224",
-        "vit_l16_384",
-        "vit_l32_224",
-        "vit_l32_384",
-    ],
+/// `a == b`, for constants.
+const fn same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut at = 0;
+    while at < a.len() && at < b.len() && a[at] == b[at] {
+        at += 1;
+    }
+    at == a.len() && at == b.len()
+}
+
+/// How many networks run.
+const RUN: usize = {
+    let (mut count, mut at) = (0, 0);
+    while at < NETWORKS.len() {
+        count += NETWORKS[at].runs() as usize;
+        at += 1;
+    }
+    count
 };
+
+const OPERATIONS: [Operation; RUN] = {
+    let mut all = [operation(&NETWORKS[0]); RUN];
+    let (mut count, mut at) = (0, 0);
+    while at < NETWORKS.len() {
+        if NETWORKS[at].runs() {
+            all[count] = operation(&NETWORKS[at]);
+            count += 1;
+        }
+        at += 1;
+    }
+    all
+};
+
+const LATER: [&str; NETWORKS.len() - RUN] = {
+    let mut all = [""; NETWORKS.len() - RUN];
+    let (mut count, mut at) = (0, 0);
+    while at < NETWORKS.len() {
+        if !NETWORKS[at].runs() {
+            all[count] = NETWORKS[at].name;
+            count += 1;
+        }
+        at += 1;
+    }
+    all
+};
+
+/// `model.backbone`
+pub const BACKBONES: Family = Family { one: "backbone", many: "backbones", operations: &OPERATIONS, later: &LATER };
 
 /// `weights = ...`
 pub const WEIGHTS: Family = Family {
@@ -261,14 +456,33 @@ pub const FREEZES: Family = Family {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     #[test]
-    fn every_backbone_has_a_card_and_an_operation() {
-        for backbone in [Backbone::ResNet18, Backbone::ResNet34, Backbone::EfficientNetLite0] {
-            let card = card(backbone);
-            assert!(BACKBONES.operation(card.name).is_some());
+    fn backbones_are_found_by_their_names() {
+        for (backbone, operation) in Backbone::all().zip(BACKBONES.operations) {
+            assert_eq!(backbone.name(), operation.name);
+            assert_eq!(Backbone::named(backbone.name()), Some(backbone));
+            assert_eq!(Backbone::of_timm(backbone.card().timm), Some(backbone));
+            let written = serde_json::to_string(&backbone).unwrap();
+            assert_eq!(written, format!("\"{}\"", backbone.name()));
+            assert_eq!(serde_json::from_str::<Backbone>(&written).unwrap(), backbone);
         }
-        assert_eq!(CARDS.len(), BACKBONES.operations.len());
+        assert_eq!(Backbone::any().name(), BACKBONES.operations[0].name);
+        assert!(serde_json::from_str::<Backbone>("\"resnet19\"").is_err());
+    }
+
+    #[test]
+    fn rows_agree_with_themselves() {
+        for card in NETWORKS {
+            assert_eq!(card.examples, [format!("{}()", card.name), format!("{}(weights = imagenet)", card.name)]);
+            if let Some(first) = card.weights.first() {
+                assert_eq!(card.input, first.input, "{}", card.name);
+            }
+            assert!(card.features > 0 && card.parameters > 0 && card.gmacs > 0.0, "{}", card.name);
+            assert!(card.smallest_side <= card.input.side, "{}", card.name);
+        }
     }
 }

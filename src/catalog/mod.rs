@@ -11,6 +11,7 @@ pub mod effects;
 pub mod images;
 pub mod losses;
 pub mod metrics;
+mod networks;
 pub mod sources;
 pub mod splits;
 pub mod training;

@@ -12,7 +12,6 @@ use indexmap::IndexMap;
 use super::reader::Reader;
 use super::take::{Bound, Slot, Typed, take, whole, wrong_shape};
 use super::value::Value;
-use crate::catalog::backbones::{self, Card};
 use crate::catalog::{Block as Table, Takes, blocks};
 use crate::study::{
     Augment, Backbone, ClassWeights, Data, EarlyStop, Evaluate, Filter, Fit, Freeze, Group, Images, KeepEpoch,
@@ -34,14 +33,16 @@ pub(super) fn model(reader: &mut Reader<'_>) -> Model {
         }
         reader.poison("model.backbone");
     }
-    let card = bound.as_ref().and_then(|bound| backbones::CARDS.iter().find(|card| card.name == bound.operation.name));
+    let backbone = bound.as_ref().and_then(|bound| Backbone::named(bound.operation.name));
     let weights = bound.as_ref().and_then(|bound| bound.operation("weights")).and_then(weights);
+    let drop_path = bound.as_ref().and_then(|bound| bound.number("drop_path")).filter(|share| *share > 0.0);
     let freeze = reader.operation(table("model"), "freeze").as_ref().and_then(freeze);
     Model {
-        backbone: card.map_or(Backbone::ResNet18, |card| card.backbone),
+        backbone: backbone.unwrap_or_else(Backbone::any),
         weights: weights.unwrap_or(Weights::None),
         dropout: reader.operation(table("model"), "head").and_then(|head| head.number("dropout")).unwrap_or(0.0),
         freeze: freeze.unwrap_or(Freeze::None),
+        drop_path,
     }
 }
 
@@ -62,9 +63,9 @@ fn freeze(bound: &Bound) -> Option<Freeze> {
     }
 }
 
-/// Reads `images { }`; what is left out follows from the backbone's card.
-pub(super) fn images(reader: &mut Reader<'_>, backbone: Backbone) -> Images {
-    let card = backbones::card(backbone);
+/// Reads `images { }`; what is left out is what the network's weights were trained with.
+pub(super) fn images(reader: &mut Reader<'_>, model: &Model) -> Images {
+    let input = model.input();
     let steps = reader.operations(table("images"), "prepare").unwrap_or_default();
     let mut prepare = Vec::new();
     let mut normalize = None;
@@ -92,15 +93,11 @@ pub(super) fn images(reader: &mut Reader<'_>, backbone: Backbone) -> Images {
         reader.places.set(format!("images.prepare.{at}"), step.span);
     }
     if !prepare.iter().any(|step| matches!(step, Prepare::Resize { .. })) {
-        prepare.push(Prepare::Resize { side: card.side, filter: card.filter, fit: Fit::Stretch });
+        prepare.push(Prepare::Resize { side: input.side, filter: input.filter, fit: Fit::Stretch });
     }
     let augment = reader.operations(table("images"), "augment").unwrap_or_default();
     let augment = augment.iter().filter_map(augment_step).collect();
-    Images { prepare, normalize: normalize.unwrap_or_else(|| usual_normalize(card)), augment }
-}
-
-fn usual_normalize(card: &Card) -> Normalize {
-    card.normalize
+    Images { prepare, normalize: normalize.unwrap_or(input.normalize), augment }
 }
 
 fn prepare_step(bound: &Bound) -> Option<Prepare> {

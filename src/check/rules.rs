@@ -1,7 +1,6 @@
 //! What settings mean together, and settings that undo each other. Needs no table; leakage is [`crate::leakage`]'s.
 
 use super::reader::Reader;
-use crate::catalog::backbones;
 use crate::study::{Augment, ClassWeights, Freeze, LossKind, Normalize, Sampler, Schedule, Source, Study, Weights};
 
 /// Reports what is wrong between settings; each rule stays silent when a setting it looks at is not sound.
@@ -49,7 +48,7 @@ fn network(reader: &mut Reader<'_>, study: &Study) {
     if !reader.sound(&["model.backbone"]) {
         return;
     }
-    let card = backbones::card(study.model.backbone);
+    let card = study.model.backbone.card();
     if let (Weights::File(path), Some(at)) = (&study.model.weights, reader.places.get("model.backbone.weights")) {
         let name = path.to_string_lossy();
         if is_pickle_name(&name) {
@@ -57,6 +56,13 @@ fn network(reader: &mut Reader<'_>, study: &Study) {
             reader.poison("model.backbone");
             return;
         }
+    }
+    if let (Some(word), Some(at)) = (study.model.weights.word(), place(reader, "model.backbone.weights"))
+        && card.pretrained(word).next().is_none()
+    {
+        reader.evaluator.problems.no_such_weights(card.name, word, at, &card.words());
+        reader.poison("model.backbone");
+        return;
     }
     let side = study.images.side();
     if reader.sound(&["images.prepare"])
@@ -66,15 +72,15 @@ fn network(reader: &mut Reader<'_>, study: &Study) {
         let backbone = place(reader, "model.backbone");
         reader.evaluator.problems.image_too_small(card.name, side, card.smallest_side, at, backbone);
     }
-    let got = study.images.normalize;
-    if study.model.weights == Weights::Imagenet
-        && got != card.normalize
+    let (wants, got) = (study.model.input().normalize, study.images.normalize);
+    if study.model.weights.word().is_some()
+        && got != wants
         && !matches!(got, Normalize::Train | Normalize::Dataset)
         && reader.sound(&["images.prepare"])
         && let (Some(at), Some(weights)) =
             (reader.places.get("images.normalize"), place(reader, "model.backbone.weights"))
     {
-        let (wants, got) = (normalize_name(card.normalize), normalize_name(got));
+        let (wants, got) = (normalize_name(wants), normalize_name(got));
         reader.evaluator.problems.normalize_differs(card.name, wants, got, at, weights);
     }
     if let Freeze::BackboneFor(frozen) = study.model.freeze

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 
 use super::arithmetic::terms;
 use super::value::{Call, Spanned, Value, describe, kind};
-use crate::catalog::{Default, Family, Operation, Parameter, Takes, backbones};
+use crate::catalog::backbones::Backbone;
+use crate::catalog::{Default, Family, Operation, Parameter, Takes};
 use crate::diag::Problems;
 use crate::source::Span;
 use crate::syntax::ast::{Name, Number, Unit};
@@ -422,8 +423,8 @@ fn unknown_operation(family: &'static Family, call: &Call, slot: Slot<'_>, probl
     match family.one {
         "backbone" => problems.unknown_backbone(word, span, family.names(), family.later),
         "set of weights" => {
-            let card = backbones::CARDS.iter().find(|card| card.name == slot.owner);
-            problems.no_such_weights(slot.owner, word, span, card.map_or(&[], |card| card.weights));
+            let words = Backbone::named(slot.owner).map(|backbone| backbone.card().words()).unwrap_or_default();
+            problems.no_such_weights(slot.owner, word, span, &words);
         }
         _ => {
             let elsewhere =

@@ -545,7 +545,13 @@ fn study() -> Study {
             run: vec![],
         },
         images: Images { prepare: vec![], normalize: Normalize::Half, augment: vec![] },
-        model: Model { backbone: Backbone::ResNet18, weights: Weights::None, dropout: 0.0, freeze: Freeze::None },
+        model: Model {
+            backbone: Backbone::named("resnet18").unwrap(),
+            weights: Weights::None,
+            dropout: 0.0,
+            freeze: Freeze::None,
+            drop_path: None,
+        },
         train: Train {
             loss: vec![
                 LossTerm {

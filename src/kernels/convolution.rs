@@ -1,7 +1,7 @@
 //! Convolution with a fast processor path for values and both gradients.
 //!
 //! burn computes the weight gradient as a forward convolution with swapped axes, one turn a group: slow for every
-//! network and slowest for depthwise ones. On the processor [`super::cpu`] does it with one matrix product instead.
+//! network and slowest for grouped ones. On the processor [`super::cpu`] does it with one matrix product instead.
 
 use burn::backend::autodiff::Autodiff;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
@@ -37,8 +37,7 @@ impl Geometry {
         let [images, inputs, height, width] = input.dims();
         let [outputs, _, kernel_height, kernel_width] = weight.dims();
         let [(top, bottom), (left, right)] = self.padding;
-        let depthwise = self.groups == inputs && outputs == inputs;
-        if dtypes != [DType::F32; 2] || !(self.groups == 1 || depthwise) {
+        if dtypes != [DType::F32; 2] {
             return None;
         }
         let out = |side: usize, kernel: usize, (before, after): (usize, usize)| {
@@ -57,7 +56,7 @@ impl Geometry {
             stride: self.stride,
             top,
             left,
-            depthwise: self.groups > 1,
+            groups: self.groups,
         })
     }
 }
@@ -197,7 +196,7 @@ mod tests {
     }
 
     /// Images, inputs, outputs, height, width, kernel, stride, padding, groups.
-    const CASES: [(usize, usize, usize, usize, usize, usize, usize, (usize, usize), usize); 14] = [
+    const CASES: [(usize, usize, usize, usize, usize, usize, usize, (usize, usize), usize); 22] = [
         (3, 5, 7, 24, 20, 3, 1, (1, 1), 1),
         (3, 5, 7, 24, 20, 3, 2, (1, 1), 1),
         (2, 3, 8, 33, 31, 7, 2, (3, 3), 1),
@@ -212,6 +211,14 @@ mod tests {
         (3, 6, 6, 16, 40, 5, 1, (2, 2), 6),
         (2, 6, 6, 3, 3, 5, 1, (2, 2), 6),
         (2, 6, 9, 9, 9, 3, 1, (1, 1), 3),
+        (2, 8, 16, 13, 17, 3, 1, (1, 1), 2),
+        (2, 8, 16, 13, 17, 3, 2, (1, 1), 2),
+        (2, 8, 4, 14, 13, 3, 2, (0, 1), 2),
+        (3, 16, 32, 11, 10, 3, 1, (1, 1), 2),
+        (3, 16, 32, 11, 10, 3, 2, (1, 1), 2),
+        (3, 16, 32, 4, 3, 3, 1, (1, 1), 2),
+        (3, 24, 16, 9, 8, 1, 1, (0, 0), 2),
+        (1, 4, 8, 9, 9, 5, 2, (1, 2), 4),
     ];
 
     #[test]

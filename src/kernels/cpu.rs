@@ -2,13 +2,13 @@
 //!
 //! Dense kernels become one matrix product over *columns*, the patches under the kernel laid out as
 //! `[inputs * kernel, positions]` (im2col): a tile of rows at a time where images are large, the whole batch at once
-//! where they are small and the weight is what costs. Depthwise kernels are in [`super::depthwise`]. How work is cut
-//! depends on sizes only, never on the number of threads, and partial sums are added in order.
+//! where they are small and the weight is what costs. Groups are convolutions of their own; those of few channels are in
+//! [`super::grouped`]. How work is cut depends on sizes only, never on the number of threads, and partial sums are added in order.
 
 use gemm::Parallelism;
 use rayon::prelude::*;
 
-use super::depthwise;
+use super::grouped;
 
 /// Sizes of a convolution.
 #[derive(Debug, Clone, Copy)]
@@ -27,34 +27,55 @@ pub(super) struct Sizes {
     pub(super) top: usize,
     /// Zeros before the columns.
     pub(super) left: usize,
-    pub(super) depthwise: bool,
+    /// Groups of channels, each a convolution of its own.
+    pub(super) groups: usize,
 }
 
 /// Floats of a tile of columns: 1 MiB, so that it stays in the second-level cache.
 const TILE: usize = 256 * 1024;
 /// With fewer positions an image than this, the batch is one product.
 const FEW_POSITIONS: usize = 64;
+/// With fewer channels a group, in or out, than this, no matrix is made.
+const FEW_CHANNELS: usize = 8;
 /// Partial sums of a weight gradient.
 const PARTS: usize = 8;
 
 impl Sizes {
-    fn plane(&self) -> usize {
+    /// Of one group: its channels follow each other in an image, so that each is an image of its own.
+    pub(super) fn group(&self) -> Self {
+        Self { inputs: self.inputs / self.groups, outputs: self.outputs / self.groups, groups: 1, ..*self }
+    }
+
+    /// Are groups so narrow that [`grouped`] is faster than matrices?
+    fn is_narrow(&self) -> bool {
+        self.groups > 1 && self.group().inputs.min(self.group().outputs) < FEW_CHANNELS
+    }
+
+    pub(super) fn kernel_sides(&self) -> (usize, usize) {
+        (self.kernel_height, self.kernel_width)
+    }
+
+    pub(super) fn weights(&self) -> usize {
+        self.outputs * self.depth()
+    }
+
+    pub(super) fn plane(&self) -> usize {
         self.height * self.width
     }
 
-    fn image(&self) -> usize {
+    pub(super) fn image(&self) -> usize {
         self.inputs * self.plane()
     }
 
-    fn positions(&self) -> usize {
+    pub(super) fn positions(&self) -> usize {
         self.out_height * self.out_width
     }
 
-    fn output(&self) -> usize {
+    pub(super) fn output(&self) -> usize {
         self.outputs * self.positions()
     }
 
-    fn kernel(&self) -> usize {
+    pub(super) fn kernel(&self) -> usize {
         self.kernel_height * self.kernel_width
     }
 
@@ -252,17 +273,18 @@ fn channels_first(sizes: &Sizes, output: &[f32]) -> Vec<f32> {
 
 /// `[images, outputs, out height, out width]`.
 pub(super) fn forward(sizes: &Sizes, input: &[f32], weight: &[f32]) -> Vec<f32> {
-    let (positions, depth) = (sizes.positions(), sizes.depth());
     let mut output = vec![0.0; sizes.images * sizes.output()];
     if output.is_empty() {
         return output;
     }
-    if sizes.depthwise {
-        depthwise::forward(sizes, input, weight, &mut output);
+    if sizes.is_narrow() {
+        grouped::forward(sizes, input, weight, &mut output);
         return output;
     }
-    let weight = Matrix::new(weight, sizes.outputs, depth, depth);
-    if sizes.is_small() {
+    let group = sizes.group();
+    let (positions, depth) = (sizes.positions(), group.depth());
+    if sizes.groups == 1 && sizes.is_small() {
+        let weight = Matrix::new(weight, sizes.outputs, depth, depth);
         let columns = unfold_batch(sizes, input);
         let row_step = sizes.images * positions;
         let mut turned = vec![0.0; output.len()];
@@ -275,18 +297,19 @@ pub(super) fn forward(sizes: &Sizes, input: &[f32], weight: &[f32]) -> Vec<f32> 
         });
         return output;
     }
-    output.par_chunks_mut(sizes.output()).zip(input.par_chunks(sizes.image())).for_each_init(
+    output.par_chunks_mut(group.output()).zip(input.par_chunks(group.image())).enumerate().for_each_init(
         Vec::new,
-        |columns, (output, input)| {
-            if sizes.is_pointwise() {
+        |columns, (index, (output, input))| {
+            let weight = group_weight(sizes, &group, weight, index);
+            if group.is_pointwise() {
                 let input = Matrix::new(input, depth, positions, positions);
                 product(weight, input, output, positions, false, Parallelism::None);
                 return;
             }
-            for rows in tiles(sizes) {
+            for rows in tiles(&group) {
                 let count = (rows.1 - rows.0) * sizes.out_width;
                 columns.resize(depth * count, 0.0);
-                unfold_image(sizes, input, columns, rows);
+                unfold_image(&group, input, columns, rows);
                 let columns = Matrix::new(columns, depth, count, count);
                 let output = &mut output[rows.0 * sizes.out_width..];
                 product(weight, columns, output, positions, false, Parallelism::None);
@@ -296,19 +319,26 @@ pub(super) fn forward(sizes: &Sizes, input: &[f32], weight: &[f32]) -> Vec<f32> 
     output
 }
 
+/// The weight of the group that the `index`-th group of all images is of.
+fn group_weight<'a>(sizes: &Sizes, group: &Sizes, weight: &'a [f32], index: usize) -> Matrix<'a> {
+    let weight = &weight[index % sizes.groups * group.weights()..][..group.weights()];
+    Matrix::new(weight, group.outputs, group.depth(), group.depth())
+}
+
 /// Gradient by the input, `[images, inputs, height, width]`, of `output`, the gradient by the output.
 pub(super) fn by_input(sizes: &Sizes, weight: &[f32], output: &[f32]) -> Vec<f32> {
-    let (positions, depth) = (sizes.positions(), sizes.depth());
     let mut input = vec![0.0; sizes.images * sizes.image()];
     if input.is_empty() || output.is_empty() {
         return input;
     }
-    if sizes.depthwise {
-        depthwise::by_input(sizes, weight, output, &mut input);
+    if sizes.is_narrow() {
+        grouped::by_input(sizes, weight, output, &mut input);
         return input;
     }
-    let weight = Matrix::new(weight, sizes.outputs, depth, depth).transposed();
-    if sizes.is_small() {
+    let group = sizes.group();
+    let (positions, depth) = (sizes.positions(), group.depth());
+    if sizes.groups == 1 && sizes.is_small() {
+        let weight = Matrix::new(weight, sizes.outputs, depth, depth).transposed();
         let row_step = sizes.images * positions;
         let turned = channels_first(sizes, output);
         let mut columns = vec![0.0; depth * row_step];
@@ -322,18 +352,19 @@ pub(super) fn by_input(sizes: &Sizes, weight: &[f32], output: &[f32]) -> Vec<f32
         });
         return input;
     }
-    input.par_chunks_mut(sizes.image()).zip(output.par_chunks(sizes.output())).for_each_init(
+    input.par_chunks_mut(group.image()).zip(output.par_chunks(group.output())).enumerate().for_each_init(
         Vec::new,
-        |columns, (input, output)| {
-            if sizes.is_pointwise() {
-                let output = Matrix::new(output, sizes.outputs, positions, positions);
+        |columns, (index, (input, output))| {
+            let weight = group_weight(sizes, &group, weight, index).transposed();
+            if group.is_pointwise() {
+                let output = Matrix::new(output, group.outputs, positions, positions);
                 product(weight, output, input, positions, false, Parallelism::None);
                 return;
             }
-            for rows in tiles(sizes) {
+            for rows in tiles(&group) {
                 let count = (rows.1 - rows.0) * sizes.out_width;
                 columns.resize(depth * count, 0.0);
-                let part = Matrix::new(&output[rows.0 * sizes.out_width..], sizes.outputs, count, positions);
+                let part = Matrix::new(&output[rows.0 * sizes.out_width..], group.outputs, count, positions);
                 product(weight, part, columns, count, false, Parallelism::None);
                 for (plane, columns) in input.chunks_mut(sizes.plane()).zip(columns.chunks(sizes.kernel() * count)) {
                     fold(sizes, plane, columns, count, rows);
@@ -346,16 +377,29 @@ pub(super) fn by_input(sizes: &Sizes, weight: &[f32], output: &[f32]) -> Vec<f32
 
 /// Gradient by the weight, `[outputs, inputs / groups, kernel height, kernel width]`.
 pub(super) fn by_weight(sizes: &Sizes, input: &[f32], output: &[f32]) -> Vec<f32> {
-    let (positions, depth) = (sizes.positions(), sizes.depth());
-    if sizes.depthwise {
-        let mut weight = vec![0.0; sizes.outputs * sizes.kernel()];
-        depthwise::by_weight(sizes, input, output, &mut weight);
+    let group = sizes.group();
+    let mut weight = vec![0.0; sizes.groups * group.weights()];
+    if sizes.is_narrow() {
+        grouped::by_weight(sizes, input, output, &mut weight);
         return weight;
     }
-    let size = sizes.outputs * depth;
+    if sizes.groups > 1 {
+        weight.par_chunks_mut(group.weights().max(1)).enumerate().for_each_init(
+            Vec::new,
+            |columns, (index, weight)| {
+                for image in 0..sizes.images {
+                    let place = image * sizes.groups + index;
+                    let input = &input[place * group.image()..][..group.image()];
+                    let output = &output[place * group.output()..][..group.output()];
+                    add_weight(&group, input, output, weight, columns);
+                }
+            },
+        );
+        return weight;
+    }
+    let (positions, depth) = (sizes.positions(), sizes.depth());
     if sizes.is_small() {
         let row_step = sizes.images * positions;
-        let mut weight = vec![0.0; size];
         if row_step > 0 {
             let columns = unfold_batch(sizes, input);
             let turned = channels_first(sizes, output);
@@ -370,32 +414,37 @@ pub(super) fn by_weight(sizes: &Sizes, input: &[f32], output: &[f32]) -> Vec<f32
         .par_chunks((share * sizes.image()).max(1))
         .zip(output.par_chunks((share * sizes.output()).max(1)))
         .map(|(input, output)| {
-            let mut weight = vec![0.0; size];
+            let mut weight = vec![0.0; sizes.weights()];
             let mut columns = Vec::new();
             for (input, output) in input.chunks(sizes.image()).zip(output.chunks(sizes.output())) {
-                if sizes.is_pointwise() {
-                    let output = Matrix::new(output, sizes.outputs, positions, positions);
-                    let input = Matrix::new(input, depth, positions, positions).transposed();
-                    product(output, input, &mut weight, depth, true, Parallelism::None);
-                    continue;
-                }
-                for rows in tiles(sizes) {
-                    let count = (rows.1 - rows.0) * sizes.out_width;
-                    columns.resize(depth * count, 0.0);
-                    unfold_image(sizes, input, &mut columns, rows);
-                    let part = Matrix::new(&output[rows.0 * sizes.out_width..], sizes.outputs, count, positions);
-                    let columns = Matrix::new(&columns, depth, count, count).transposed();
-                    product(part, columns, &mut weight, depth, true, Parallelism::None);
-                }
+                add_weight(sizes, input, output, &mut weight, &mut columns);
             }
             weight
         })
         .collect();
-    let mut sum = vec![0.0; size];
     for part in parts {
-        for (sum, part) in sum.iter_mut().zip(part) {
+        for (sum, part) in weight.iter_mut().zip(part) {
             *sum += part;
         }
     }
-    sum
+    weight
+}
+
+/// Adds the gradient by the weight of one image of one group.
+fn add_weight(sizes: &Sizes, input: &[f32], output: &[f32], weight: &mut [f32], columns: &mut Vec<f32>) {
+    let (positions, depth) = (sizes.positions(), sizes.depth());
+    if sizes.is_pointwise() {
+        let output = Matrix::new(output, sizes.outputs, positions, positions);
+        let input = Matrix::new(input, depth, positions, positions).transposed();
+        product(output, input, weight, depth, true, Parallelism::None);
+        return;
+    }
+    for rows in tiles(sizes) {
+        let count = (rows.1 - rows.0) * sizes.out_width;
+        columns.resize(depth * count, 0.0);
+        unfold_image(sizes, input, columns, rows);
+        let part = Matrix::new(&output[rows.0 * sizes.out_width..], sizes.outputs, count, positions);
+        let columns = Matrix::new(columns, depth, count, count).transposed();
+        product(part, columns, weight, depth, true, Parallelism::None);
+    }
 }

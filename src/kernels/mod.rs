@@ -8,9 +8,9 @@
 mod convolution;
 #[allow(clippy::inline_always, reason = "the loops inside are compiled once for each set of instructions")]
 mod cpu;
-mod depthwise;
+mod grouped;
 mod lanes;
 mod norm;
 
 pub use convolution::{Geometry, convolution};
-pub use norm::{Activation, Normalised, batch_norm, on_processor, scale_shift};
+pub use norm::{Clamp, Normalised, batch_norm, on_processor, scale_shift};

@@ -20,7 +20,7 @@ use super::lanes::Lanes;
 
 /// What follows a norm. Values that are not numbers pass through, so that they are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Activation {
+pub enum Clamp {
     /// Nothing.
     Linear,
     /// `max(x, 0)`
@@ -29,7 +29,7 @@ pub enum Activation {
     Relu6,
 }
 
-impl Activation {
+impl Clamp {
     /// The range that passes unchanged; the gradient is zero on its ends and outside, as in PyTorch.
     fn range(self) -> (f32, f32) {
         match self {
@@ -54,7 +54,7 @@ pub(crate) trait NormOps: Backend {
         input: FloatTensor<Self>,
         scale: FloatTensor<Self>,
         shift: FloatTensor<Self>,
-        activation: Activation,
+        activation: Clamp,
     ) -> FloatTensor<Self>;
 
     /// Its gradients by input, scale and shift.
@@ -63,7 +63,7 @@ pub(crate) trait NormOps: Backend {
         scale: FloatTensor<Self>,
         shift: FloatTensor<Self>,
         output: FloatTensor<Self>,
-        activation: Activation,
+        activation: Clamp,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
     /// Output, mean and biased variance of each channel.
@@ -72,7 +72,7 @@ pub(crate) trait NormOps: Backend {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         eps: f64,
-        activation: Activation,
+        activation: Clamp,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
     /// Its gradients by input, weight and bias.
@@ -84,7 +84,7 @@ pub(crate) trait NormOps: Backend {
         variance: FloatTensor<Self>,
         output: FloatTensor<Self>,
         eps: f64,
-        activation: Activation,
+        activation: Clamp,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 }
 
@@ -123,7 +123,7 @@ impl Affine {
     }
 }
 
-fn affines(scale: &[f32], shift: &[f32], activation: Activation) -> Vec<Affine> {
+fn affines(scale: &[f32], shift: &[f32], activation: Clamp) -> Vec<Affine> {
     let (low, high) = activation.range();
     scale.iter().zip(shift).map(|(&scale, &shift)| Affine { scale, shift, low, high }).collect()
 }
@@ -221,7 +221,7 @@ fn normalising(weight: &[f32], bias: &[f32], mean: &[f32], variance: &[f32], eps
 }
 
 impl NormOps for Flex {
-    fn scale_shift(input: FlexTensor, scale: FlexTensor, shift: FlexTensor, activation: Activation) -> FlexTensor {
+    fn scale_shift(input: FlexTensor, scale: FlexTensor, shift: FlexTensor, activation: Clamp) -> FlexTensor {
         let (input, scale, shift) = (input.to_contiguous(), scale.to_contiguous(), shift.to_contiguous());
         let (shape, x) = (input.shape(), input.storage::<f32>());
         let affine = affines(scale.storage(), shift.storage(), activation);
@@ -240,7 +240,7 @@ impl NormOps for Flex {
         scale: FlexTensor,
         shift: FlexTensor,
         output: FlexTensor,
-        activation: Activation,
+        activation: Clamp,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
         let (input, output) = (input.to_contiguous(), output.to_contiguous());
         let (scale, shift) = (scale.to_contiguous(), shift.to_contiguous());
@@ -271,7 +271,7 @@ impl NormOps for Flex {
         weight: FlexTensor,
         bias: FlexTensor,
         eps: f64,
-        activation: Activation,
+        activation: Clamp,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
         let (input, weight, bias) = (input.to_contiguous(), weight.to_contiguous(), bias.to_contiguous());
         let (shape, x) = (input.shape(), input.storage::<f32>());
@@ -302,7 +302,7 @@ impl NormOps for Flex {
         variance: FlexTensor,
         output: FlexTensor,
         eps: f64,
-        activation: Activation,
+        activation: Clamp,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
         let (input, output) = (input.to_contiguous(), output.to_contiguous());
         let (weight, bias) = (weight.to_contiguous(), bias.to_contiguous());
@@ -373,12 +373,12 @@ impl<B: NormOps, C: CheckpointStrategy> NormOps for Autodiff<B, C> {
         input: FloatTensor<Self>,
         scale: FloatTensor<Self>,
         shift: FloatTensor<Self>,
-        activation: Activation,
+        activation: Clamp,
     ) -> FloatTensor<Self> {
         #[derive(Debug)]
         struct ScaleShift;
         impl<B: NormOps> Backward<B, 3> for ScaleShift {
-            type State = ([FloatTensor<B>; 3], Activation);
+            type State = ([FloatTensor<B>; 3], Clamp);
 
             fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
                 let output = gradients.consume::<B>(&ops.node);
@@ -402,7 +402,7 @@ impl<B: NormOps, C: CheckpointStrategy> NormOps for Autodiff<B, C> {
         scale: FloatTensor<Self>,
         shift: FloatTensor<Self>,
         output: FloatTensor<Self>,
-        activation: Activation,
+        activation: Clamp,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         // Constants: nothing here is differentiated twice.
         let [input, scale, shift, output] = [input, scale, shift, output].map(Self::inner);
@@ -415,12 +415,12 @@ impl<B: NormOps, C: CheckpointStrategy> NormOps for Autodiff<B, C> {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         eps: f64,
-        activation: Activation,
+        activation: Clamp,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         #[derive(Debug)]
         struct Normalise;
         impl<B: NormOps> Backward<B, 3> for Normalise {
-            type State = ([FloatTensor<B>; 5], f64, Activation);
+            type State = ([FloatTensor<B>; 5], f64, Clamp);
 
             fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
                 let output = gradients.consume::<B>(&ops.node);
@@ -453,7 +453,7 @@ impl<B: NormOps, C: CheckpointStrategy> NormOps for Autodiff<B, C> {
         variance: FloatTensor<Self>,
         output: FloatTensor<Self>,
         eps: f64,
-        activation: Activation,
+        activation: Clamp,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let [input, weight, bias, mean, variance, output] =
             [input, weight, bias, mean, variance, output].map(Self::inner);
@@ -468,7 +468,7 @@ impl<B: NormOps, C: CheckpointStrategy> NormOps for Autodiff<B, C> {
 /// # Shapes
 /// `[images, channels, height, width]`, `[channels]`, `[channels]`; the first is the output's too.
 #[must_use]
-pub fn scale_shift(input: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, activation: Activation) -> Tensor<4> {
+pub fn scale_shift(input: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, activation: Clamp) -> Tensor<4> {
     let (input, scale, shift) = (input.into_dispatch(), scale.into_dispatch(), shift.into_dispatch());
     Tensor::from_dispatch(Dispatch::scale_shift(input, scale, shift, activation))
 }
@@ -490,13 +490,7 @@ pub struct Normalised {
 /// # Shapes
 /// `[images, channels, height, width]`, `[channels]`, `[channels]`; the first is the output's too.
 #[must_use]
-pub fn batch_norm(
-    input: Tensor<4>,
-    weight: Tensor<1>,
-    bias: Tensor<1>,
-    eps: f64,
-    activation: Activation,
-) -> Normalised {
+pub fn batch_norm(input: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>, eps: f64, activation: Clamp) -> Normalised {
     let (input, weight, bias) = (input.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
     let (output, mean, variance) = Dispatch::normalise(input, weight, bias, eps, activation);
     Normalised {
@@ -521,11 +515,11 @@ mod tests {
         Tensor::<1>::from_floats(values.as_slice(), &Device::flex().autodiff()).reshape(shape)
     }
 
-    fn composed(input: Tensor<4>, activation: Activation) -> Tensor<4> {
+    fn composed(input: Tensor<4>, activation: Clamp) -> Tensor<4> {
         match activation {
-            Activation::Linear => input,
-            Activation::Relu => burn::tensor::activation::relu(input),
-            Activation::Relu6 => input.clamp(0.0, 6.0),
+            Clamp::Linear => input,
+            Clamp::Relu => burn::tensor::activation::relu(input),
+            Clamp::Relu6 => input.clamp(0.0, 6.0),
         }
     }
 
@@ -535,7 +529,7 @@ mod tests {
         assert!(gap <= 2e-5 * scale.max(1e-3), "{what}: {gap} of {scale}");
     }
 
-    const ACTIVATIONS: [Activation; 3] = [Activation::Linear, Activation::Relu, Activation::Relu6];
+    const ACTIVATIONS: [Clamp; 3] = [Clamp::Linear, Clamp::Relu, Clamp::Relu6];
 
     #[test]
     fn scale_and_shift_are_those_of_plain_operations() {

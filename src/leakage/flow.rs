@@ -1,7 +1,6 @@
 //! A study becomes the values of one fold: what is computed, from what, and fitted to whom.
 
 use super::{Bond, Flow, Part, Parts, Score, Sharing, Value, What};
-use crate::catalog::backbones;
 use crate::catalog::effects::{Deals, Over, deals, effect};
 use crate::study::{
     Augment, ClassWeights, FoldKind, Group, KeepEpoch, Normalize, Prepare, Sampler, Schedule, Source, Study, Weights,
@@ -183,7 +182,7 @@ impl Builder<'_> {
                 made_of.push(self.add(What::Epoch, "best epoch", setting, over, &[seen]));
             }
         }
-        let name = backbones::card(study.model.backbone).name;
+        let name = study.model.backbone.name();
         self.add(What::Network, format!("weights of {name}"), "train", over("backbone", name, None), &made_of)
     }
 

@@ -5,13 +5,12 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use super::Mode;
-use super::layers::{Convolution, ConvolutionShape, Padding, global_average};
+use super::Pass;
+use super::layers::{Activation, Convolution, Padding, conv, global_average};
 use super::norm::BatchNorm;
-use crate::kernels::Activation;
 
-/// Features an image has.
-pub(super) const FEATURES: usize = 1280;
+/// Channels after the last convolution.
+const FEATURES: usize = 1280;
 
 /// TensorFlow's default.
 const EPS: f64 = 1e-3;
@@ -80,10 +79,23 @@ impl EfficientNet {
     /// # Shapes
     /// `[images, 3, height, width]` to `[images, 1280]`.
     #[must_use]
-    pub fn features(&self, images: Tensor<4>, mode: Mode) -> Tensor<2> {
-        let stem = self.bn1.forward(self.conv_stem.forward(images), mode, Activation::Relu6);
-        let body = self.blocks.iter().flatten().fold(stem, |input, block| block.forward(input, mode));
-        global_average(self.bn2.forward(self.conv_head.forward(body), mode, Activation::Relu6))
+    pub fn features(&self, images: Tensor<4>, pass: &Pass) -> Tensor<2> {
+        let stem = pass.seen("conv_stem", self.conv_stem.forward(images));
+        let (mut body, mut index) = (self.bn1.forward(stem, pass.mode, Activation::Relu6), 0);
+        for (stage, number) in self.blocks.iter().zip(0..) {
+            for block in stage {
+                body = block.forward(body, index, pass);
+                index += 1;
+            }
+            body = pass.seen(&format!("blocks.{number}"), body);
+        }
+        let head = pass.seen("conv_head", self.conv_head.forward(body));
+        global_average(self.bn2.forward(head, pass.mode, Activation::Relu6))
+    }
+
+    /// Residual branches that drop path may leave out.
+    pub(super) fn branches(&self) -> usize {
+        self.blocks.iter().map(Vec::len).sum()
     }
 }
 
@@ -122,12 +134,12 @@ impl Block {
         })
     }
 
-    fn forward(&self, input: Tensor<4>, mode: Mode) -> Tensor<4> {
+    fn forward(&self, input: Tensor<4>, index: usize, pass: &Pass) -> Tensor<4> {
         let (inner, skip) = match self {
-            Self::Separable(block) => (block.inner(input.clone(), mode), block.skip),
-            Self::Inverted(block) => (block.inner(input.clone(), mode), block.skip),
+            Self::Separable(block) => (block.inner(input.clone(), pass), block.skip),
+            Self::Inverted(block) => (block.inner(input.clone(), pass), block.skip),
         };
-        if skip { inner + input } else { inner }
+        if skip { pass.branch(index, inner) + input } else { inner }
     }
 }
 
@@ -141,9 +153,9 @@ struct Separable {
 }
 
 impl Separable {
-    fn inner(&self, input: Tensor<4>, mode: Mode) -> Tensor<4> {
-        let filtered = self.bn1.forward(self.conv_dw.forward(input), mode, Activation::Relu6);
-        self.bn2.forward(self.conv_pw.forward(filtered), mode, Activation::Linear)
+    fn inner(&self, input: Tensor<4>, pass: &Pass) -> Tensor<4> {
+        let filtered = self.bn1.forward(self.conv_dw.forward(input), pass.mode, Activation::Relu6);
+        self.bn2.forward(self.conv_pw.forward(filtered), pass.mode, Activation::Linear)
     }
 }
 
@@ -159,19 +171,17 @@ struct Inverted {
 }
 
 impl Inverted {
-    fn inner(&self, input: Tensor<4>, mode: Mode) -> Tensor<4> {
-        let wide = self.bn1.forward(self.conv_pw.forward(input), mode, Activation::Relu6);
-        let filtered = self.bn2.forward(self.conv_dw.forward(wide), mode, Activation::Relu6);
-        self.bn3.forward(self.conv_pwl.forward(filtered), mode, Activation::Linear)
+    fn inner(&self, input: Tensor<4>, pass: &Pass) -> Tensor<4> {
+        let wide = self.bn1.forward(self.conv_pw.forward(input), pass.mode, Activation::Relu6);
+        let filtered = self.bn2.forward(self.conv_dw.forward(wide), pass.mode, Activation::Relu6);
+        self.bn3.forward(self.conv_pwl.forward(filtered), pass.mode, Activation::Linear)
     }
 }
 
-fn dense([inputs, outputs]: [usize; 2], kernel: usize, stride: usize, device: &Device) -> Convolution {
-    let padding = Padding::TensorFlow;
-    Convolution::new(ConvolutionShape { inputs, outputs, kernel, stride, groups: 1, padding }, device)
+fn dense(channels: [usize; 2], kernel: usize, stride: usize, device: &Device) -> Convolution {
+    conv(channels, kernel).stride(stride).padding(Padding::TensorFlow).build(device)
 }
 
 fn depthwise(channels: usize, kernel: usize, stride: usize, device: &Device) -> Convolution {
-    let (inputs, outputs, groups, padding) = (channels, channels, channels, Padding::TensorFlow);
-    Convolution::new(ConvolutionShape { inputs, outputs, kernel, stride, groups, padding }, device)
+    conv([channels; 2], kernel).stride(stride).groups(channels).padding(Padding::TensorFlow).build(device)
 }

@@ -1,49 +1,115 @@
-//! First weights: each tensor a pure function of the seed and of its name.
+//! First weights: each tensor a pure function of the seed and of its name, drawn when it is first read.
 //!
-//! Distributions are timm's. Convolutions: normal, variance 2 / fan-out (He et al. 2015), the fan-out of a grouped
-//! one a group. Batch norms: weight 1, bias 0, and in a ResNet the last weight of each residual block 0, so that
-//! blocks begin as identities. Head: torch's default, uniform within 1 / sqrt(features), weight and bias.
+//! Distributions are timm's. Convolutions: normal, variance 2 / fan-out (He et al. 2015), the fan-out of a depthwise
+//! one a channel's. Norms: weight 1, bias 0. Head: torch's default, uniform within 1 / sqrt(features), weight and bias.
+//! A family says what it does otherwise ([`special`]).
 
+use burn::module::{Module, ModuleMapper, Param, ParamId};
+use burn::tensor::{Tensor, TensorData};
+
+use crate::catalog::backbones::Architecture;
 use crate::draw::{DrawKey, Stage};
 
-use super::names::{self, Slot};
-use super::{Backbone, Network};
+use super::Network;
+use super::layers::lazy;
+use super::names::{self, Kind, Path, Slot, keep_path};
 
-/// Draws every tensor anew.
-pub(super) fn draw(network: Network, seed: u64) -> Network {
-    let features = network.feature_count();
-    let residual_zero = match &network.backbone {
-        Backbone::ResNet(_) => true,
-        Backbone::EfficientNet(_) => false,
-    };
-    let network = names::identify(network);
-    names::replace(network, &mut |slot| Some(first(slot, seed, features, residual_zero)))
+/// How the values of a tensor are drawn.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum First {
+    /// All the same.
+    Constant(f32),
+    /// Normal with this standard deviation, around 0.
+    Normal(f64),
+    /// Uniform between minus this and this.
+    Uniform(f64),
 }
 
-fn first(slot: &Slot, seed: u64, features: usize, residual_zero: bool) -> Vec<f32> {
-    let count = slot.shape.iter().product();
-    let leaf = slot.name.rsplit('.').next().unwrap_or_default();
-    if slot.in_head {
-        let bound = 1.0 / as_f64(features).sqrt();
-        let mut stream = key(seed, &slot.name).stream();
-        return (0..count).map(|_| narrow(stream.between(-bound, bound))).collect();
+/// The network with every parameter as it is drawn, and each tensor's identity a function of its name, so that what is
+/// keyed by it (an optimiser's state on disk) is the same in every process. Nothing is allocated yet.
+pub(super) fn draw(network: Network, architecture: &Architecture, seed: u64) -> Network {
+    let (path, features) = (Path::of(&network), network.feature_count());
+    network.map(&mut Draw { path, architecture: *architecture, features, seed })
+}
+
+struct Draw {
+    path: Path,
+    architecture: Architecture,
+    features: usize,
+    seed: u64,
+}
+
+impl ModuleMapper for Draw {
+    keep_path!();
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let slot = self.path.slot(&param);
+        let id = ParamId::from(names::hash(&slot.name));
+        match slot.kind {
+            Kind::Statistic => {
+                let (_, value, mapper) = param.consume();
+                Param::from_mapped_value(id, value, mapper)
+            }
+            Kind::Parameter => {
+                let first = special(&self.architecture, &slot).unwrap_or_else(|| usual(&slot, self.features));
+                let (seed, shape) = (self.seed, param.lazy_shape());
+                lazy(id, shape.clone(), param.lazy_device(), move |device| {
+                    Tensor::from_data(TensorData::new(values(first, &slot, seed), shape), device)
+                })
+            }
+        }
     }
+}
+
+/// What a family does otherwise.
+fn special(architecture: &Architecture, slot: &Slot) -> Option<First> {
+    let ends = |end: &str| slot.name.ends_with(end);
+    // Residual blocks begin as identities: the last layer of each is zero.
+    let identity = |last: &str| ends(last).then_some(First::Constant(0.0));
+    let small_head = || {
+        let first = if ends(".bias") { First::Constant(0.0) } else { First::Normal(0.01) };
+        slot.in_head.then_some(first)
+    };
+    match architecture {
+        Architecture::ResNet(shape) => identity(if shape.bottleneck { ".bn3.weight" } else { ".bn2.weight" }),
+        Architecture::ResNetV2(shape) => {
+            identity(if shape.bottleneck { ".conv3.weight" } else { ".conv2.weight" }).or_else(small_head)
+        }
+        Architecture::Vgg(_) => small_head(),
+        Architecture::DenseNet(_) => match slot.shape.as_slice() {
+            // Variance 2 / fan-in.
+            &[_, inputs, height, width] => Some(First::Normal((2.0 / as_f64(inputs * height * width)).sqrt())),
+            _ if slot.in_head && ends(".bias") => Some(First::Constant(0.0)),
+            _ => None,
+        },
+        Architecture::SeNet(_) | Architecture::EfficientNetLite0 | Architecture::Later => None,
+    }
+}
+
+fn usual(slot: &Slot, features: usize) -> First {
+    if slot.in_head {
+        return First::Uniform(1.0 / as_f64(features).sqrt());
+    }
+    let leaf = slot.name.rsplit('.').next().unwrap_or_default();
     match (leaf, slot.shape.as_slice()) {
         // A depthwise kernel's fan-out is that of its one group: kernel area times one output.
         ("weight", &[outputs, inputs, height, width]) => {
             let per_group = if inputs == 1 { 1 } else { outputs };
-            let deviation = (2.0 / as_f64(height * width * per_group)).sqrt();
-            let mut stream = key(seed, &slot.name).stream();
-            (0..count).map(|_| narrow(deviation * stream.normal())).collect()
+            First::Normal((2.0 / as_f64(height * width * per_group)).sqrt())
         }
-        ("weight", _) if residual_zero && slot.name.ends_with(".bn2.weight") => vec![0.0; count],
-        ("weight" | "running_var", _) => vec![1.0; count],
-        _ => vec![0.0; count],
+        ("weight", _) => First::Constant(1.0),
+        _ => First::Constant(0.0),
     }
 }
 
-fn key(seed: u64, name: &str) -> DrawKey {
-    DrawKey { seed, stage: Stage::Initialise, epoch: 0, sample: names::hash(name) }
+fn values(first: First, slot: &Slot, seed: u64) -> Vec<f32> {
+    let count = slot.shape.iter().product();
+    let mut stream = DrawKey { seed, stage: Stage::Initialise, epoch: 0, sample: names::hash(&slot.name) }.stream();
+    match first {
+        First::Constant(value) => vec![value; count],
+        First::Normal(deviation) => (0..count).map(|_| narrow(deviation * stream.normal())).collect(),
+        First::Uniform(bound) => (0..count).map(|_| narrow(stream.between(-bound, bound))).collect(),
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "sizes of kernels and layers, far below 2^53")]

@@ -1,80 +1,245 @@
-//! Layers that every family uses: convolution, the linear head, pooling.
+//! Layers that every family uses: convolution, the linear head, layer norm.
 //!
-//! Weights lie as in PyTorch: `[outputs, inputs / groups, height, width]` and `[outputs, inputs]`.
+//! Weights lie as in PyTorch: `[outputs, inputs / groups, height, width]` and `[outputs, inputs]`. A new layer holds no
+//! values: a parameter is made when it is first read, so that one which is loaded from a file is never filled before.
 
-use burn::module::{Module, Param};
-use burn::tensor::module::max_pool2d;
-use burn::tensor::ops::MaxPoolOptions;
-use burn::tensor::{Device, Tensor};
+use burn::module::{Module, Param, ParamId};
+use burn::tensor::activation::{gelu, relu, sigmoid, silu};
+use burn::tensor::{Device, Shape, Tensor};
 
-use crate::kernels::{Geometry, convolution};
+use crate::kernels::{Clamp, Geometry, convolution};
 
-/// How a convolution pads its input with zeros.
+/// How a convolution or a pool pads its input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Padding {
     /// `(kernel - 1) / 2` on each side, as torchvision's networks.
     Same,
+    /// Not at all: only where the kernel lies inside.
+    Valid,
+    /// So many on each side of both axes.
+    Each(usize),
     /// TensorFlow's SAME: as much as makes the output `ceil(side / stride)`, the larger half after.
     TensorFlow,
 }
 
-/// A convolution without bias, square kernel, no dilation.
+impl Padding {
+    /// Before and after one axis of `side` pixels.
+    pub(super) fn of(self, side: usize, kernel: usize, stride: usize) -> (usize, usize) {
+        match self {
+            Self::Same => ((kernel - 1) / 2, (kernel - 1) / 2),
+            Self::Valid => (0, 0),
+            Self::Each(count) => (count, count),
+            Self::TensorFlow => {
+                let reach = side.div_ceil(stride).saturating_sub(1) * stride + kernel;
+                let total = reach.saturating_sub(side);
+                (total / 2, total - total / 2)
+            }
+        }
+    }
+}
+
+/// A parameter that is zero until it is drawn or loaded.
+pub(super) fn blank<const D: usize>(shape: [usize; D], device: &Device) -> Param<Tensor<D>> {
+    constant(shape, 0.0, device)
+}
+
+/// A parameter of one value until it is drawn or loaded.
+pub(super) fn constant<const D: usize>(shape: [usize; D], value: f32, device: &Device) -> Param<Tensor<D>> {
+    lazy(ParamId::new(), Shape::new(shape), device.clone(), move |device| Tensor::full(shape, value, device))
+}
+
+/// A parameter that learns, made by `value` when it is first read.
+pub(super) fn lazy<const D: usize>(
+    id: ParamId,
+    shape: Shape,
+    device: Device,
+    value: impl FnOnce(&Device) -> Tensor<D> + Send + Sync + 'static,
+) -> Param<Tensor<D>> {
+    let init = move |device: &Device, learns: bool| {
+        let value = value(device);
+        if learns { value.require_grad() } else { value }
+    };
+    Param::uninitialized(id, init, device, true, shape)
+}
+
+/// A convolution without dilation.
 #[derive(Module, Debug)]
 pub struct Convolution {
     weight: Param<Tensor<4>>,
+    bias: Option<Param<Tensor<1>>>,
     stride: usize,
     groups: usize,
     #[module(skip)]
     padding: Padding,
 }
 
-/// Shape of a convolution.
+/// Shape of a convolution: `conv([inputs, outputs], 3).stride(2).build(device)`.
 #[derive(Debug, Clone, Copy)]
 pub struct ConvolutionShape {
-    /// Channels in.
-    pub inputs: usize,
-    /// Channels out.
-    pub outputs: usize,
-    /// Side of the kernel.
-    pub kernel: usize,
-    /// Step.
-    pub stride: usize,
-    /// Groups of channels; `inputs` of them make it depthwise.
-    pub groups: usize,
+    inputs: usize,
+    outputs: usize,
+    kernel: [usize; 2],
+    stride: usize,
+    groups: usize,
+    padding: Padding,
+    bias: bool,
+}
+
+/// A square convolution: step 1, one group, [`Padding::Same`], no bias.
+#[must_use]
+pub fn conv([inputs, outputs]: [usize; 2], kernel: usize) -> ConvolutionShape {
+    let kernel = [kernel; 2];
+    ConvolutionShape { inputs, outputs, kernel, stride: 1, groups: 1, padding: Padding::Same, bias: false }
+}
+
+impl ConvolutionShape {
+    /// Kernel of so many rows and columns.
+    #[must_use]
+    pub fn kernel(self, rows: usize, columns: usize) -> Self {
+        Self { kernel: [rows, columns], ..self }
+    }
+
+    /// Step along both axes, from 1.
+    #[must_use]
+    pub fn stride(self, stride: usize) -> Self {
+        Self { stride, ..self }
+    }
+
+    /// Groups of channels; as many as inputs make it depthwise.
+    #[must_use]
+    pub fn groups(self, groups: usize) -> Self {
+        Self { groups, ..self }
+    }
+
     /// Padding.
-    pub padding: Padding,
+    #[must_use]
+    pub fn padding(self, padding: Padding) -> Self {
+        Self { padding, ..self }
+    }
+
+    /// With a bias.
+    #[must_use]
+    pub fn bias(self) -> Self {
+        Self { bias: true, ..self }
+    }
+
+    /// Channels in and out.
+    #[must_use]
+    pub fn channels(&self) -> [usize; 2] {
+        [self.inputs, self.outputs]
+    }
+
+    /// The layer; its weights are zero until they are drawn or loaded.
+    #[must_use]
+    pub fn build(self, device: &Device) -> Convolution {
+        let Self { inputs, outputs, kernel: [rows, columns], stride, groups, padding, bias } = self;
+        let weight = blank([outputs, inputs / groups, rows, columns], device);
+        Convolution { weight, bias: bias.then(|| blank([outputs], device)), stride, groups, padding }
+    }
 }
 
 impl Convolution {
-    /// A convolution of this shape; all weights are zero until they are drawn or loaded.
-    #[must_use]
-    pub fn new(shape: ConvolutionShape, device: &Device) -> Self {
-        let ConvolutionShape { inputs, outputs, kernel, stride, groups, padding } = shape;
-        let weight = Tensor::zeros([outputs, inputs / groups, kernel, kernel], device);
-        Self { weight: Param::from_tensor(weight), stride, groups, padding }
-    }
-
     /// # Shapes
-    /// `[images, inputs, height, width]` to `[images, outputs, ceil(height / stride), ceil(width / stride)]`.
+    /// `[images, inputs, height, width]` to `[images, outputs, (height + padding - kernel) / stride + 1, ...]`.
     #[must_use]
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let weight = self.weight.val();
         let [_, _, height, width] = input.dims();
-        let [_, _, kernel, _] = weight.dims();
-        let padding = [self.pad(height, kernel), self.pad(width, kernel)];
-        convolution(input, weight, Geometry { stride: self.stride, padding, groups: self.groups })
+        let [_, _, rows, columns] = weight.dims();
+        let padding = [self.padding.of(height, rows, self.stride), self.padding.of(width, columns, self.stride)];
+        let output = convolution(input, weight, Geometry { stride: self.stride, padding, groups: self.groups });
+        match &self.bias {
+            Some(bias) => output + bias.val().reshape([1, -1, 1, 1]),
+            None => output,
+        }
+    }
+}
+
+/// What follows a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// Nothing.
+    Linear,
+    /// `max(x, 0)`
+    Relu,
+    /// `min(max(x, 0), 6)`
+    Relu6,
+    /// `x * sigmoid(x)`, also called swish.
+    Silu,
+    /// `x * Phi(x)` with the normal distribution's Phi by the error function.
+    Gelu,
+}
+
+impl Activation {
+    /// What a norm does in the same pass, if it is one of those.
+    pub(super) fn clamp(self) -> Option<Clamp> {
+        match self {
+            Self::Linear => Some(Clamp::Linear),
+            Self::Relu => Some(Clamp::Relu),
+            Self::Relu6 => Some(Clamp::Relu6),
+            Self::Silu | Self::Gelu => None,
+        }
+    }
+}
+
+impl From<Clamp> for Activation {
+    fn from(clamp: Clamp) -> Self {
+        match clamp {
+            Clamp::Linear => Self::Linear,
+            Clamp::Relu => Self::Relu,
+            Clamp::Relu6 => Self::Relu6,
+        }
+    }
+}
+
+/// The activation where no norm takes it over.
+pub(super) fn activate<const D: usize>(input: Tensor<D>, activation: Activation) -> Tensor<D> {
+    match activation {
+        Activation::Linear => input,
+        Activation::Relu => relu(input),
+        Activation::Relu6 => input.clamp(0.0, 6.0),
+        Activation::Silu => silu(input),
+        Activation::Gelu => gelu(input),
+    }
+}
+
+/// Squeeze-and-excitation (Hu et al. 2017): each channel times a gate between 0 and 1 that two 1x1 convolutions make
+/// of the means of all channels.
+///
+/// # Shapes
+/// `[images, channels, height, width]`, unchanged.
+pub(super) fn excite(
+    input: Tensor<4>,
+    reduce: &Convolution,
+    expand: &Convolution,
+    activation: Activation,
+) -> Tensor<4> {
+    let [images, channels, _, _] = input.dims();
+    let means = global_average(input.clone()).reshape([images, channels, 1, 1]);
+    let gate = sigmoid(expand.forward(activate(reduce.forward(means), activation)));
+    input * gate
+}
+
+/// Squeeze-and-excitation with the names of SENet.
+#[derive(Module, Debug)]
+pub struct Squeeze {
+    fc1: Convolution,
+    fc2: Convolution,
+}
+
+impl Squeeze {
+    /// A gate of so many channels by way of fewer; weights are zero until they are drawn or loaded.
+    #[must_use]
+    pub fn new(channels: usize, fewer: usize, device: &Device) -> Self {
+        let layer = |channels| conv(channels, 1).bias().build(device);
+        Self { fc1: layer([channels, fewer]), fc2: layer([fewer, channels]) }
     }
 
-    /// Zeros before and after one axis.
-    fn pad(&self, side: usize, kernel: usize) -> (usize, usize) {
-        match self.padding {
-            Padding::Same => ((kernel - 1) / 2, (kernel - 1) / 2),
-            Padding::TensorFlow => {
-                let reach = side.div_ceil(self.stride).saturating_sub(1) * self.stride + kernel;
-                let total = reach.saturating_sub(side);
-                (total / 2, total - total / 2)
-            }
-        }
+    /// # Shapes
+    /// `[images, channels, height, width]`, unchanged.
+    #[must_use]
+    pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        excite(input, &self.fc1, &self.fc2, Activation::Relu)
     }
 }
 
@@ -89,17 +254,14 @@ impl Linear {
     /// A linear layer; all weights are zero until they are drawn or loaded.
     #[must_use]
     pub fn new(inputs: usize, outputs: usize, device: &Device) -> Self {
-        Self {
-            weight: Param::from_tensor(Tensor::zeros([outputs, inputs], device)),
-            bias: Param::from_tensor(Tensor::zeros([outputs], device)),
-        }
+        Self { weight: blank([outputs, inputs], device), bias: blank([outputs], device) }
     }
 
     /// # Shapes
-    /// `[rows, inputs]` to `[rows, outputs]`.
+    /// `[..., inputs]` to `[..., outputs]`.
     #[must_use]
-    pub fn forward(&self, input: Tensor<2>) -> Tensor<2> {
-        input.matmul(self.weight.val().transpose()) + self.bias.val().unsqueeze()
+    pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
+        input.matmul(self.weight.val().transpose().unsqueeze()) + self.bias.val().unsqueeze()
     }
 
     /// Features in.
@@ -117,15 +279,36 @@ impl Linear {
     }
 }
 
+/// Layer norm over the last axis (Ba et al. 2016), with the biased variance.
+#[derive(Module, Debug)]
+pub struct LayerNorm {
+    weight: Param<Tensor<1>>,
+    bias: Param<Tensor<1>>,
+    eps: f64,
+}
+
+impl LayerNorm {
+    /// A layer for so many features: weight 1, bias 0; `eps` is added to the variance (1e-6 in vision transformers).
+    #[must_use]
+    pub fn new(features: usize, eps: f64, device: &Device) -> Self {
+        Self { weight: constant([features], 1.0, device), bias: blank([features], device), eps }
+    }
+
+    /// # Shapes
+    /// `[..., features]`, unchanged.
+    #[must_use]
+    pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
+        let centred = input.clone() - input.mean_dim(D - 1);
+        let variance = centred.clone().square().mean_dim(D - 1);
+        let normalised = centred / (variance + self.eps).sqrt();
+        normalised * self.weight.val().unsqueeze() + self.bias.val().unsqueeze()
+    }
+}
+
 /// Mean over height and width: `[images, channels, height, width]` to `[images, channels]`.
 pub(super) fn global_average(input: Tensor<4>) -> Tensor<2> {
     let [images, channels, height, width] = input.dims();
     input.reshape([images * channels, height * width]).mean_dim(1).reshape([images, channels])
-}
-
-/// 3x3 maximum, step 2, one pixel of padding on each side: the pool of a ResNet's stem.
-pub(super) fn stem_pool(input: Tensor<4>) -> Tensor<4> {
-    max_pool2d(input, MaxPoolOptions::new([3; 2]).with_stride([2; 2]).with_padding([1; 2]))
 }
 
 #[cfg(test)]
@@ -133,19 +316,15 @@ pub(super) fn stem_pool(input: Tensor<4>) -> Tensor<4> {
 mod tests {
     use super::*;
 
-    fn pads(padding: Padding, side: usize, kernel: usize, stride: usize) -> (usize, usize) {
-        let shape = ConvolutionShape { inputs: 1, outputs: 1, kernel, stride, groups: 1, padding };
-        Convolution::new(shape, &Device::flex()).pad(side, kernel)
-    }
-
     #[test]
     fn tensorflow_padding_puts_the_larger_half_after() {
-        assert_eq!(pads(Padding::TensorFlow, 224, 3, 2), (0, 1));
-        assert_eq!(pads(Padding::TensorFlow, 225, 3, 2), (1, 1));
-        assert_eq!(pads(Padding::TensorFlow, 112, 5, 2), (1, 2));
-        assert_eq!(pads(Padding::TensorFlow, 97, 5, 1), (2, 2));
-        assert_eq!(pads(Padding::TensorFlow, 7, 1, 2), (0, 0));
-        assert_eq!(pads(Padding::Same, 224, 7, 2), (3, 3));
+        let pads = |side, kernel, stride| Padding::TensorFlow.of(side, kernel, stride);
+        assert_eq!(pads(224, 3, 2), (0, 1));
+        assert_eq!(pads(225, 3, 2), (1, 1));
+        assert_eq!(pads(112, 5, 2), (1, 2));
+        assert_eq!(pads(97, 5, 1), (2, 2));
+        assert_eq!(pads(7, 1, 2), (0, 0));
+        assert_eq!(Padding::Same.of(224, 7, 2), (3, 3));
     }
 
     #[test]
@@ -153,5 +332,23 @@ mod tests {
         let input = Tensor::<1>::from_floats([1.0, 2.0, 3.0, 6.0, 0.0, 0.0, 1.0, 1.0], &Device::flex());
         let means: Vec<f32> = global_average(input.reshape([1, 2, 2, 2])).into_data().try_to_vec().unwrap();
         assert_eq!(means, [3.0, 0.5]);
+    }
+
+    #[test]
+    fn layer_norm_adds_its_epsilon_to_the_variance() {
+        let device = Device::flex();
+        // Mean 2, variance 1: with epsilon 3 every value is halved.
+        let input = Tensor::<1>::from_floats([1.0, 3.0], &device).reshape([1, 1, 2]);
+        let output: Vec<f32> = LayerNorm::new(2, 3.0, &device).forward::<3>(input).into_data().try_to_vec().unwrap();
+        assert_eq!(output, [-0.5, 0.5]);
+    }
+
+    #[test]
+    fn a_bias_is_added_to_each_channel() {
+        let device = Device::flex();
+        let mut layer = conv([1, 2], 1).bias().build(&device);
+        layer.bias = Some(Param::from_data([1.0_f32, 2.0], &device));
+        let output: Vec<f32> = layer.forward(Tensor::ones([1, 1, 1, 2], &device)).into_data().try_to_vec().unwrap();
+        assert_eq!(output, [1.0, 1.0, 2.0, 2.0]);
     }
 }

@@ -4,26 +4,39 @@
 //! timm, their first values and their identities are pure functions of a seed and those names, and nothing here
 //! draws from a global generator. Shapes are `[images, channels, height, width]`, values 32-bit floats.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
+use crate::catalog::backbones::{Architecture, Card, Head};
 use crate::study;
 
+mod densenet;
 mod efficientnet;
 mod freeze;
 mod initialise;
 mod layers;
 mod names;
 mod norm;
+mod pool;
 mod resnet;
+mod resnetv2;
+mod senet;
+mod vgg;
 pub mod weights;
 
+pub use densenet::DenseNet;
 pub use efficientnet::EfficientNet;
 pub use freeze::Frozen;
-pub use layers::{Convolution, Linear, Padding};
+pub use layers::{Activation, Convolution, ConvolutionShape, LayerNorm, Linear, Padding, Squeeze, conv};
 pub use names::{Kind, Slot, slots};
 pub use norm::{BatchNorm, Running};
-pub use resnet::{BasicBlock, Depth, ResNet};
+pub use pool::Pool;
+pub use resnet::ResNet;
+pub use resnetv2::ResNetV2;
+pub use senet::SeNet;
+pub use vgg::Vgg;
 
 /// Which statistics batch normalisation uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,14 +47,120 @@ pub enum Mode {
     Eval,
 }
 
+/// One pass of a batch through a network.
+#[derive(Debug, Clone)]
+pub struct Pass {
+    /// Which statistics batch norms use.
+    pub mode: Mode,
+    /// Drop path (Huang et al. 2016): what each residual branch of each image is multiplied by, 0 or 1 / keep;
+    /// `[branches, images]`.
+    pub paths: Option<Tensor<2>>,
+    /// Where what each stage gives is written down, if anybody looks.
+    pub stages: Option<Stages>,
+}
+
+impl From<Mode> for Pass {
+    fn from(mode: Mode) -> Self {
+        Self { mode, paths: None, stages: None }
+    }
+}
+
+/// What each stage of a network gave in one pass, by timm's name of it, flattened.
+#[derive(Debug, Clone, Default)]
+pub struct Stages(Arc<Mutex<Vec<(String, Tensor<1>)>>>);
+
+impl Stages {
+    /// All that was written down so far.
+    #[must_use]
+    pub fn take(&self) -> Vec<(String, Tensor<1>)> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Pass {
+    /// Writes down what a stage gives.
+    pub(super) fn seen<const D: usize>(&self, stage: &str, value: Tensor<D>) -> Tensor<D> {
+        if let Some(Stages(seen)) = &self.stages {
+            let flat = value.clone().flatten(0, D - 1);
+            seen.lock().unwrap_or_else(PoisonError::into_inner).push((stage.to_owned(), flat));
+        }
+        value
+    }
+
+    /// A residual branch (of the network's so many-th block, from 0) before it is added: dropped where the pass says so.
+    ///
+    /// # Shapes
+    /// `[images, ...]`, unchanged.
+    pub(super) fn branch<const D: usize>(&self, index: usize, inner: Tensor<D>) -> Tensor<D> {
+        let Some(paths) = &self.paths else { return inner };
+        let mut shape = [1; D];
+        shape[0] = inner.dims()[0];
+        inner * paths.clone().narrow(0, index, 1).reshape(shape)
+    }
+}
+
+/// Whose form of a network: they may differ in padding, epsilons and a norm more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flavour {
+    /// timm's and torchvision's.
+    Timm,
+    /// The Keras libraries', whose weights fit no other.
+    Keras,
+}
+
 /// The part of a network that turns images into features.
 #[derive(Module, Debug)]
 #[expect(clippy::large_enum_variant, reason = "a handful exist at a time, and each owns megabytes anyway")]
 pub enum Backbone {
-    /// ResNet-18 or ResNet-34.
+    /// ResNet and ResNeXt.
     ResNet(ResNet),
+    /// ResNet v2.
+    ResNetV2(ResNetV2),
+    /// SE-ResNet, SE-ResNeXt, SENet-154.
+    SeNet(SeNet),
+    /// VGG.
+    Vgg(Vgg),
+    /// DenseNet.
+    DenseNet(DenseNet),
     /// EfficientNet-Lite0.
     EfficientNet(EfficientNet),
+}
+
+impl Backbone {
+    /// A network of this architecture with blank weights; `None` for one that this version does not run.
+    fn new(architecture: &Architecture, device: &Device) -> Option<Self> {
+        Some(match architecture {
+            Architecture::Later => return None,
+            Architecture::ResNet(shape) => Self::ResNet(ResNet::new(shape, device)),
+            Architecture::ResNetV2(shape) => Self::ResNetV2(ResNetV2::new(shape, device)),
+            Architecture::SeNet(shape) => Self::SeNet(SeNet::new(shape, device)),
+            Architecture::Vgg(convolutions) => Self::Vgg(Vgg::new(convolutions, device)),
+            Architecture::DenseNet(shape) => Self::DenseNet(DenseNet::new(shape, device)),
+            Architecture::EfficientNetLite0 => Self::EfficientNet(EfficientNet::lite0(device)),
+        })
+    }
+
+    fn features(&self, images: Tensor<4>, pass: &Pass) -> Tensor<2> {
+        match self {
+            Self::ResNet(network) => network.features(images, pass),
+            Self::ResNetV2(network) => network.features(images, pass),
+            Self::SeNet(network) => network.features(images, pass),
+            Self::Vgg(network) => network.features(images, pass),
+            Self::DenseNet(network) => network.features(images, pass),
+            Self::EfficientNet(network) => network.features(images, pass),
+        }
+    }
+
+    /// Residual branches that drop path may leave out, in order of the forward pass.
+    fn branches(&self) -> usize {
+        match self {
+            Self::ResNet(network) => network.branches(),
+            Self::ResNetV2(network) => network.branches(),
+            Self::SeNet(network) => network.branches(),
+            Self::EfficientNet(network) => network.branches(),
+            Self::Vgg(_) | Self::DenseNet(_) => 0,
+        }
+    }
 }
 
 /// A backbone and its linear head.
@@ -49,40 +168,52 @@ pub enum Backbone {
 pub struct Network {
     pub(crate) backbone: Backbone,
     pub(crate) head: Linear,
+    #[module(skip)]
+    of: study::Backbone,
+    #[module(skip)]
+    flavour: Flavour,
 }
 
 impl Network {
-    /// A network with its first weights, a pure function of `seed` and of each tensor's name.
+    /// A network with its first weights, a pure function of `seed` and of each tensor's name. A tensor is drawn when it
+    /// is first read: one that is loaded before costs nothing here.
     ///
-    /// Distributions are timm's: convolutions normal with variance 2 / fan-out, batch norms 1 and 0 (the last one of
-    /// each residual block of a ResNet 0 and 0), the head uniform within 1 / sqrt(features). On an autodiff device
-    /// every parameter learns.
+    /// Distributions are timm's: convolutions normal with variance 2 / fan-out, norms 1 and 0 (the last one of each
+    /// residual block of a ResNet 0 and 0), the head uniform within 1 / sqrt(features). On an autodiff device every
+    /// parameter learns.
     #[must_use]
     pub fn new(backbone: study::Backbone, classes: usize, seed: u64, device: &Device) -> Self {
-        initialise::draw(Self::blank(backbone, classes, device), seed)
+        Self::built(backbone, Flavour::Timm, &backbone.card().architecture, classes, seed, device)
+            .expect("invariant: a `Backbone` is one that this version runs")
     }
 
-    fn blank(backbone: study::Backbone, classes: usize, device: &Device) -> Self {
-        let (backbone, features) = match backbone {
-            study::Backbone::ResNet18 => (Backbone::ResNet(ResNet::new(Depth::Eighteen, device)), resnet::FEATURES),
-            study::Backbone::ResNet34 => (Backbone::ResNet(ResNet::new(Depth::ThirtyFour, device)), resnet::FEATURES),
-            study::Backbone::EfficientNetLite0 => {
-                (Backbone::EfficientNet(EfficientNet::lite0(device)), efficientnet::FEATURES)
-            }
-        };
-        Self { backbone, head: Linear::new(features, classes, device) }
+    /// A network as the Keras libraries build it; `None` where their weights fit no network here.
+    #[must_use]
+    pub fn keras(backbone: study::Backbone, classes: usize, seed: u64, device: &Device) -> Option<Self> {
+        let architecture = backbone.card().keras.as_ref()?;
+        Self::built(backbone, Flavour::Keras, architecture, classes, seed, device)
     }
 
-    /// Pooled features.
+    fn built(
+        of: study::Backbone,
+        flavour: Flavour,
+        architecture: &Architecture,
+        classes: usize,
+        seed: u64,
+        device: &Device,
+    ) -> Option<Self> {
+        let backbone = Backbone::new(architecture, device)?;
+        let head = Linear::new(of.card().features as usize, classes, device);
+        Some(initialise::draw(Self { backbone, head, of, flavour }, architecture, seed))
+    }
+
+    /// Pooled features; `pass` is a [`Mode`], or a [`Pass`] with drop path.
     ///
     /// # Shapes
     /// `[images, 3, height, width]` to `[images, feature_count]`.
     #[must_use]
-    pub fn features(&self, images: Tensor<4>, mode: Mode) -> Tensor<2> {
-        match &self.backbone {
-            Backbone::ResNet(network) => network.features(images, mode),
-            Backbone::EfficientNet(network) => network.features(images, mode),
-        }
+    pub fn features(&self, images: Tensor<4>, pass: impl Into<Pass>) -> Tensor<2> {
+        self.backbone.features(images, &pass.into())
     }
 
     /// Logits of features; `dropout_mask` is multiplied on first and holds 0 or 1 / keep.
@@ -103,8 +234,8 @@ impl Network {
     /// # Shapes
     /// `[images, 3, height, width]` to `[images, classes]`; the mask is `[images, feature_count]`.
     #[must_use]
-    pub fn forward(&self, images: Tensor<4>, mode: Mode, dropout_mask: Option<Tensor<2>>) -> Tensor<2> {
-        self.classify(self.features(images, mode), dropout_mask)
+    pub fn forward(&self, images: Tensor<4>, pass: impl Into<Pass>, dropout_mask: Option<Tensor<2>>) -> Tensor<2> {
+        self.classify(self.features(images, pass), dropout_mask)
     }
 
     /// How many features an image has.
@@ -128,21 +259,53 @@ impl Network {
         freeze::freeze(self, what)
     }
 
+    /// Residual branches that drop path may leave out, in order of the forward pass; the rows of [`Pass::paths`].
+    #[must_use]
+    pub fn branches(&self) -> usize {
+        self.backbone.branches()
+    }
+
+    /// How often each residual branch is skipped where the last one is so at `rate`: evenly more from the first, which
+    /// never is, to the last (Huang et al. 2016); in an EfficientNet a step short of it, as in TensorFlow's and timm's.
+    #[must_use]
+    pub fn drop_rates(&self, rate: f64) -> Vec<f64> {
+        let count = u32::try_from(self.branches()).unwrap_or(u32::MAX);
+        let steps = match self.backbone {
+            Backbone::EfficientNet(_) => count,
+            Backbone::ResNet(_)
+            | Backbone::ResNetV2(_)
+            | Backbone::SeNet(_)
+            | Backbone::Vgg(_)
+            | Backbone::DenseNet(_) => count.saturating_sub(1),
+        };
+        (0..count).map(|index| rate * f64::from(index) / f64::from(steps.max(1))).collect()
+    }
+
+    /// What the catalog knows of this network.
+    #[must_use]
+    pub fn card(&self) -> &'static Card {
+        self.of.card()
+    }
+
+    /// Whose form of it this is.
+    #[must_use]
+    pub fn flavour(&self) -> Flavour {
+        self.flavour
+    }
+
     /// timm's name of this network.
     #[must_use]
     pub fn timm_name(&self) -> &'static str {
-        match &self.backbone {
-            Backbone::ResNet(network) => network.depth().timm_name(),
-            Backbone::EfficientNet(_) => "tf_efficientnet_lite0",
-        }
+        self.card().timm
     }
 
     /// What timm's names of the head's tensors begin with.
     #[must_use]
     pub fn head_name(&self) -> &'static str {
-        match &self.backbone {
-            Backbone::ResNet(_) => "fc",
-            Backbone::EfficientNet(_) => "classifier",
-        }
+        self.card().head.name
+    }
+
+    fn head_form(&self) -> Head {
+        self.card().head
     }
 }

@@ -3,10 +3,11 @@
 //! The order is that of the fields, which is timm's own and that of the forward pass: within a layer weight, bias,
 //! running mean, running variance.
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
 
 use super::Network;
+use crate::catalog::backbones::Head;
 
 /// What a tensor is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,13 +53,6 @@ pub(super) fn replace(network: Network, value: &mut dyn FnMut(&Slot) -> Option<V
     network.map(&mut Replace { path, value })
 }
 
-/// The network with each tensor's identity a function of its name, so that what is keyed by it (an optimiser's
-/// state on disk) is the same in every process.
-pub(super) fn identify(network: Network) -> Network {
-    let path = Path::of(&network);
-    network.map(&mut Identify { path })
-}
-
 /// FNV-1a, 64 bits: a number for a name.
 pub(super) fn hash(name: &str) -> u64 {
     name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
@@ -67,16 +61,18 @@ pub(super) fn hash(name: &str) -> u64 {
 /// Where a walk through the network stands.
 pub(super) struct Path {
     parts: Vec<String>,
-    head: &'static str,
+    head: Head,
 }
 
 impl Path {
     pub(super) fn of(network: &Network) -> Self {
-        Self { parts: Vec::new(), head: network.head_name() }
+        Self { parts: Vec::new(), head: network.head_form() }
     }
 
     pub(super) fn enter(&mut self, name: &str, container: &str) {
-        if !container.starts_with("Enum:") {
+        if container.starts_with("Struct:Numbered") {
+            self.parts.push(format!("{name}{NUMBERED}"));
+        } else if !container.starts_with("Enum:") {
             self.parts.push(name.to_owned());
         }
     }
@@ -90,16 +86,39 @@ impl Path {
     pub(super) fn slot<const D: usize>(&self, param: &Param<Tensor<D>>) -> Slot {
         let (root, rest) = self.parts.split_first().map_or(("", [].as_slice()), |(root, rest)| (root.as_str(), rest));
         let in_head = root == "head";
-        let local = rest.join(".");
+        let local = join(rest);
+        let mut shape = param.lazy_shape().to_vec();
+        if in_head && self.head.convolution && shape.len() == 2 {
+            shape.extend([1, 1]);
+        }
         let statistic = rest.last().is_some_and(|leaf| leaf.starts_with("running_"));
         Slot {
-            name: if in_head { format!("{}.{local}", self.head) } else { local },
-            shape: param.lazy_shape().to_vec(),
+            name: if in_head { format!("{}.{local}", self.head.name) } else { local },
+            shape,
             kind: if statistic { Kind::Statistic } else { Kind::Parameter },
             in_head,
         }
     }
 }
+
+/// Names within names. What a struct called `Numbered...` lists is counted from 1 after its field's name.
+fn join(parts: &[String]) -> String {
+    let mut names: Vec<String> = Vec::with_capacity(parts.len());
+    let mut parts = parts.iter();
+    while let Some(part) = parts.next() {
+        names.push(match part.strip_suffix(NUMBERED) {
+            Some(field) => {
+                let index: usize = parts.next().and_then(|index| index.parse().ok()).unwrap_or_default();
+                format!("{field}{}", index + 1)
+            }
+            None => part.clone(),
+        });
+    }
+    names.join(".")
+}
+
+/// Marks a part of a path whose list is counted from 1.
+const NUMBERED: &str = "#";
 
 /// The two methods with which every walk below keeps its path.
 macro_rules! keep_path {
@@ -151,26 +170,12 @@ impl ModuleMapper for Replace<'_> {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let slot = self.path.slot(&param);
-        match (self.value)(&slot) {
-            Some(values) if values.len() == slot.shape.iter().product::<usize>() => param.map(|old| {
-                let learns = old.is_require_grad();
-                Tensor::from_data(TensorData::new(values, slot.shape), &old.device()).set_require_grad(learns)
-            }),
-            Some(_) | None => param,
-        }
-    }
-}
-
-struct Identify {
-    path: Path,
-}
-
-impl ModuleMapper for Identify {
-    keep_path!();
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let id = ParamId::from(hash(&self.path.slot(&param).name));
-        let (_, value, mapper) = param.consume();
-        Param::from_mapped_value(id, value, mapper)
+        let shape = param.lazy_shape();
+        let Some(values) = (self.value)(&slot).filter(|values| values.len() == shape.num_elements()) else {
+            return param;
+        };
+        // What was never read is never made.
+        let (id, new) = (param.id, Tensor::from_data(TensorData::new(values, shape), &param.lazy_device()));
+        param.transform_for_load(new, id)
     }
 }

@@ -9,12 +9,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use burn::module::{
     Content, Devices, Flag, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor, Param, ParamId,
 };
-use burn::tensor::activation::relu;
 use burn::tensor::module::batch_norm_train;
 use burn::tensor::{Device, Tensor};
 
 use super::Mode;
-use crate::kernels::{Activation, batch_norm, on_processor, scale_shift};
+use super::layers::{Activation, activate, blank, constant};
+use crate::kernels::{Clamp, batch_norm, on_processor, scale_shift};
 
 /// How much of a running statistic each training batch replaces; PyTorch's convention and default.
 const MOMENTUM: f64 = 0.1;
@@ -22,7 +22,7 @@ const MOMENTUM: f64 = 0.1;
 /// Batch normalisation over the channels of `[images, channels, height, width]`.
 #[derive(Module, Debug)]
 pub struct BatchNorm {
-    weight: Param<Tensor<1>>,
+    weight: Option<Param<Tensor<1>>>,
     bias: Param<Tensor<1>>,
     running_mean: Running,
     running_var: Running,
@@ -38,13 +38,19 @@ impl BatchNorm {
     #[must_use]
     pub fn new(channels: usize, eps: f64, device: &Device) -> Self {
         Self {
-            weight: Param::from_tensor(Tensor::ones([channels], device)),
-            bias: Param::from_tensor(Tensor::zeros([channels], device)),
+            weight: Some(constant([channels], 1.0, device)),
+            bias: blank([channels], device),
             running_mean: Running::new(Tensor::zeros([channels], device)),
             running_var: Running::new(Tensor::ones([channels], device)),
             training: Param::from_bool(true),
             eps,
         }
+    }
+
+    /// A layer whose weight is fixed at 1 (Keras' `scale = False`).
+    #[must_use]
+    pub fn without_weight(channels: usize, eps: f64, device: &Device) -> Self {
+        Self { weight: None, ..Self::new(channels, eps, device) }
     }
 
     /// The norm, and what follows it.
@@ -53,48 +59,54 @@ impl BatchNorm {
     /// `[images, channels, height, width]`, unchanged.
     #[must_use]
     pub fn forward(&self, input: Tensor<4>, mode: Mode, activation: Activation) -> Tensor<4> {
+        let Some(clamp) = activation.clamp() else {
+            return activate(self.clamped(input, mode, Clamp::Linear), activation);
+        };
+        self.clamped(input, mode, clamp)
+    }
+
+    fn clamped(&self, input: Tensor<4>, mode: Mode, clamp: Clamp) -> Tensor<4> {
         match mode {
-            Mode::Train if self.training.is_enabled() => self.with_batch_statistics(input, activation),
-            Mode::Train | Mode::Eval => self.with_running_statistics(input, activation),
+            Mode::Train if self.training.is_enabled() => self.with_batch_statistics(input, clamp),
+            Mode::Train | Mode::Eval => self.with_running_statistics(input, clamp),
         }
     }
 
-    fn with_batch_statistics(&self, input: Tensor<4>, activation: Activation) -> Tensor<4> {
+    fn with_batch_statistics(&self, input: Tensor<4>, clamp: Clamp) -> Tensor<4> {
         let [images, _, height, width] = input.dims();
-        let (weight, bias) = (self.weight.val(), self.bias.val());
+        let (weight, bias) = (self.weight(), self.bias.val());
         let (output, mean, variance) = if on_processor(&input.device()) {
-            let result = batch_norm(input, weight, bias, self.eps, activation);
+            let result = batch_norm(input, weight, bias, self.eps, clamp);
             (result.output, result.mean, result.variance)
         } else {
             let result = batch_norm_train(input, weight, bias, self.eps);
-            (activate(result.output, activation), result.mean, result.variance)
+            (activate(result.output, clamp.into()), result.mean, result.variance)
         };
         self.running_mean.blend(mean, 1.0);
         self.running_var.blend(variance, unbiased(images * height * width));
         output
     }
 
-    fn with_running_statistics(&self, input: Tensor<4>, activation: Activation) -> Tensor<4> {
+    fn with_running_statistics(&self, input: Tensor<4>, clamp: Clamp) -> Tensor<4> {
         let (scale, shift) = self.affine();
         if on_processor(&input.device()) {
-            return scale_shift(input, scale, shift, activation);
+            return scale_shift(input, scale, shift, clamp);
         }
-        activate(input * scale.reshape([1, -1, 1, 1]) + shift.reshape([1, -1, 1, 1]), activation)
+        activate(input * scale.reshape([1, -1, 1, 1]) + shift.reshape([1, -1, 1, 1]), clamp.into())
+    }
+
+    fn weight(&self) -> Tensor<1> {
+        match &self.weight {
+            Some(weight) => weight.val(),
+            None => self.running_var.value().ones_like(),
+        }
     }
 
     /// The layer as `input * scale + shift` a channel, from the running statistics.
     fn affine(&self) -> (Tensor<1>, Tensor<1>) {
-        let scale = self.weight.val() / (self.running_var.value() + self.eps).sqrt();
+        let scale = self.weight() / (self.running_var.value() + self.eps).sqrt();
         let shift = self.bias.val() - self.running_mean.value() * scale.clone();
         (scale, shift)
-    }
-}
-
-fn activate(input: Tensor<4>, activation: Activation) -> Tensor<4> {
-    match activation {
-        Activation::Linear => input,
-        Activation::Relu => relu(input),
-        Activation::Relu6 => input.clamp(0.0, 6.0),
     }
 }
 

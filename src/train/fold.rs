@@ -12,7 +12,7 @@ use crate::draw::{DrawKey, Stage};
 use crate::images::cache::PreparedSet;
 use crate::images::{Moments, normalisation};
 use crate::nn::weights::{self, Head};
-use crate::nn::{Frozen, Mode, Network};
+use crate::nn::{Frozen, Mode, Network, Pass};
 use crate::record::{EpochRecord, ValidationFigures};
 use crate::study::{ClassWeights, Freeze, LossTerm, Normalize, Study};
 
@@ -258,7 +258,7 @@ impl<'a> Run<'a> {
             let loader = self.loader;
             loader.each(chunks, Some(random), |step, mut batch| {
                 let step = u32::try_from(step).unwrap_or(u32::MAX);
-                let features = self.features(epoch, batch.images(&self.device));
+                let features = self.features(epoch, step, batch.images(&self.device));
                 self.step(epoch, step, features, batch.targets, &mut sums, on_event)
             })?;
         }
@@ -276,11 +276,12 @@ impl<'a> Run<'a> {
     }
 
     /// A training batch through the backbone: without gradients and in evaluation while it is frozen.
-    fn features(&self, epoch: u32, images: Tensor<4>) -> Tensor<2> {
+    fn features(&self, epoch: u32, step: u32, images: Tensor<4>) -> Tensor<2> {
         if self.frozen(epoch) {
             Tensor::from_inner(self.network.valid().features(images.inner(), Mode::Eval))
         } else {
-            self.network.features(images, Mode::Train)
+            let paths = self.drop_path(epoch, step, images.dims()[0]);
+            self.network.features(images, Pass { paths, ..Mode::Train.into() })
         }
     }
 
@@ -321,6 +322,20 @@ impl<'a> Run<'a> {
         let kept = (1.0 / (1.0 - p)) as f32;
         let mask: Vec<f32> = (0..rows * columns).map(|_| if stream.chance(p) { 0.0 } else { kept }).collect();
         Some(Tensor::from_data(TensorData::new(mask, [rows, columns]), &self.device))
+    }
+
+    /// What each residual branch of each image is multiplied by: zero as often as the branch's rate says, else what
+    /// keeps the mean.
+    fn drop_path(&self, epoch: u32, step: u32, images: usize) -> Option<Tensor<2>> {
+        let rates = self.network.drop_rates(self.input.study.model.drop_path?);
+        let mut stream = DrawKey { seed: self.seed, stage: Stage::DropPath, epoch, sample: step.into() }.stream();
+        let mut mask = Vec::with_capacity(rates.len() * images);
+        for rate in &rates {
+            #[expect(clippy::cast_possible_truncation, reason = "the network works in single precision")]
+            let kept = (1.0 / (1.0 - rate)) as f32;
+            mask.extend((0..images).map(|_| if stream.chance(*rate) { 0.0 } else { kept }));
+        }
+        Some(Tensor::from_data(TensorData::new(mask, [rates.len(), images]), &self.device))
     }
 
     /// The figures of the inner validation images after an epoch (from 0).

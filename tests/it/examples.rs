@@ -152,7 +152,12 @@ fn the_nih_study_is_planned_on_a_small_table() {
             .ends(1)
             .says("E0402")
             .says("resnet18.tv_in1k.safetensors");
-        let network = pipe::nn::Network::new(pipe::study::Backbone::ResNet18, 2, 3, &burn::tensor::Device::flex());
+        let network = pipe::nn::Network::new(
+            pipe::study::Backbone::named("resnet18").unwrap(),
+            2,
+            3,
+            &burn::tensor::Device::flex(),
+        );
         let weights = pipe::nn::weights::save(&network, std::collections::BTreeMap::new()).unwrap();
         fs::create_dir(folder.path().join("first")).unwrap();
         fs::write(folder.path().join("first/resnet18.tv_in1k.safetensors"), weights).unwrap();

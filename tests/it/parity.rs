@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{Device, Tensor, TensorData};
-use pipe::nn::{Frozen, Kind, Mode, Network, slots, weights};
+use pipe::nn::{Frozen, Kind, Mode, Network, Pass, Stages, slots, weights};
 use pipe::study::Backbone;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -130,6 +130,13 @@ impl Fixture {
         self.words(name).into_iter().map(f32::from_le_bytes).collect()
     }
 
+    fn names(&self) -> Vec<String> {
+        let file = safetensors::SafeTensors::deserialize(&self.bytes).unwrap();
+        let mut names: Vec<String> = file.names().into_iter().map(str::to_owned).collect();
+        names.sort();
+        names
+    }
+
     fn json<T: serde::de::DeserializeOwned>(&self, note: &str) -> T {
         serde_json::from_str(&self.notes[note]).unwrap()
     }
@@ -148,39 +155,61 @@ fn shared() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared")
 }
 
-/// The backbone with timm's name, if it is one we run.
-fn backbone(timm: &str) -> Option<Backbone> {
-    match timm {
-        "resnet18" => Some(Backbone::ResNet18),
-        "resnet34" => Some(Backbone::ResNet34),
-        "tf_efficientnet_lite0" => Some(Backbone::EfficientNetLite0),
-        _ => None,
-    }
-}
-
 fn images(values: Vec<f32>, shape: [usize; 4], device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
+/// How far values are from those expected, relative to the largest of these.
 #[track_caller]
-fn assert_close(what: &str, got: Tensor<2>, expected: &[f32]) {
-    let got = got.into_data().try_to_vec::<f32>().unwrap();
+fn error(what: &str, got: &[f32], expected: &[f32]) -> f32 {
     assert_eq!(got.len(), expected.len(), "{what}: count of values");
     let largest = expected.iter().fold(0f32, |a, b| a.max(b.abs()));
-    let error = got.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max) / largest;
-    assert!(error <= GATE && largest > 0.0, "{what}: relative error {error:e} over the gate {GATE:e}");
-    println!("{what}: relative error {error:.1e}");
+    assert!(largest > 0.0, "{what}: nothing to compare with");
+    let gaps = got.iter().zip(expected).map(|(a, b)| (a - b).abs());
+    // A NaN is an error, which `f32::max` would pass over.
+    gaps.fold(0f32, |a, b| if b.is_nan() { f32::INFINITY } else { a.max(b) }) / largest
 }
 
-/// Runs one fixture; false where its model is none of ours.
-fn check(path: &Path) -> bool {
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_to_vec().unwrap()
+}
+
+/// What a stage's output is known by: its mean, its root mean square, and sixteen of its values.
+#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "as the fixture was made")]
+fn probe(stage: &[f32]) -> Vec<f32> {
+    let count = stage.len();
+    let mean = stage.iter().map(|&v| f64::from(v)).sum::<f64>() / count as f64;
+    let square = stage.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / count as f64;
+    let samples = (0..16u64).map(|i| stage[(i * 2_654_435_761 % count as u64) as usize]);
+    [mean as f32, square.sqrt() as f32].into_iter().chain(samples).collect()
+}
+
+/// One row of the parity table.
+struct Measured {
+    timm: String,
+    parameters: usize,
+    features: f32,
+    logits: f32,
+    stages: f32,
+    seconds: f32,
+}
+
+impl Measured {
+    fn worst(&self) -> f32 {
+        self.features.max(self.logits).max(self.stages)
+    }
+}
+
+/// Runs one fixture; nothing where its model is none of ours.
+fn measure(path: &Path) -> Option<Measured> {
     let fixture = Fixture::read(path);
-    let Some((model, backbone)) = fixture.notes.get("model").and_then(|name| Some((name.clone(), backbone(name)?)))
-    else {
-        return false;
-    };
+    let timm = fixture.notes.get("model")?.clone();
+    let backbone = Backbone::of_timm(&timm)?;
     let device = Device::flex();
     let network = Network::new(backbone, fixture.json("num_classes"), 0, &device);
+    let slots = slots(&network);
+    let parameters = slots.iter().filter(|slot| slot.kind == Kind::Parameter);
+    let parameters = parameters.map(|slot| slot.shape.iter().product::<usize>()).sum();
     let tensors = zoo::fill(&network, &fixture.exponents());
     let mut digest = Sha256::new();
     for (name, _, values) in &tensors {
@@ -189,21 +218,81 @@ fn check(path: &Path) -> bool {
             digest.update(value.to_le_bytes());
         }
     }
-    assert_eq!(format!("{:x}", digest.finalize()), fixture.notes["sha256_of_generated_weights"], "{model}");
-    let (network, report) = weights::load(network, &zoo::file(&tensors), weights::Head::Keep).unwrap();
-    assert_eq!(report.loaded, tensors.len());
+    assert_eq!(format!("{:x}", digest.finalize()), fixture.notes["sha256_of_generated_weights"], "{timm}");
+    let bytes = zoo::file(&tensors);
+    let count = tensors.len();
+    drop(tensors);
+    let (network, report) = weights::load(network, &bytes, weights::Head::Keep).unwrap();
+    drop(bytes);
+    assert_eq!(report.loaded, count);
     let sizes: BTreeMap<String, [usize; 4]> = fixture.json("sizes");
+    let mut row = Measured { timm, parameters, features: 0.0, logits: 0.0, stages: 0.0, seconds: 0.0 };
+    let start = std::time::Instant::now();
     for (case, image) in [("a", "x"), ("b", "y")] {
-        let input = images(zoo::image(image, sizes[case]), sizes[case], &device);
-        let features = network.features(input, Mode::Eval);
-        assert_close(
-            &format!("{model} {case} logits"),
-            network.classify(features.clone(), None),
-            &fixture.floats(&format!("{case}.logits")),
-        );
-        assert_close(&format!("{model} {case} features"), features, &fixture.floats(&format!("{case}.features")));
+        let Some(&size) = sizes.get(case) else { continue };
+        let stages = Stages::default();
+        let pass = Pass { stages: Some(stages.clone()), ..Mode::Eval.into() };
+        let features = network.features(images(zoo::image(image, size), size, &device), pass);
+        let logits = network.classify(features.clone(), None);
+        for (what, tensor, worst) in [("features", features, &mut row.features), ("logits", logits, &mut row.logits)] {
+            let name = format!("{case}.{what}");
+            *worst = worst.max(error(&name, &values(tensor), &fixture.floats(&name)));
+        }
+        if case == "a" {
+            let mut seen: BTreeMap<String, Vec<f32>> =
+                stages.take().into_iter().map(|(name, tensor)| (name, probe(&values(tensor)))).collect();
+            for name in fixture.names().iter().filter_map(|name| name.strip_prefix("a.stage.")) {
+                let got = seen.remove(name).unwrap_or_else(|| panic!("{}: no stage {name}", row.timm));
+                let error = error(name, &got, &fixture.floats(&format!("a.stage.{name}")));
+                assert!(error <= GATE, "{}: stage {name} is the first that differs, by {error:e}", row.timm);
+                row.stages = row.stages.max(error);
+            }
+            assert!(seen.is_empty(), "{}: stages that timm has not: {:?}", row.timm, seen.keys());
+        }
     }
+    row.seconds = start.elapsed().as_secs_f32();
+    let Measured { timm, features, logits, stages, .. } = &row;
+    println!("{timm}: relative error of features {features:.1e}, logits {logits:.1e}, stages {stages:.1e}");
+    Some(row)
+}
+
+/// Runs one fixture; false where its model is none of ours.
+fn check(path: &Path) -> bool {
+    let Some(row) = measure(path) else { return false };
+    assert!(row.worst() <= GATE, "{}: relative error {:e} over the gate {GATE:e}", row.timm, row.worst());
     true
+}
+
+/// Every network against timm: `PIPE_PARITY=all cargo test --test it parity_table -- --nocapture`.
+///
+/// Its fixtures lie in `../shared/backbones/fixtures`, or in the folder that `PIPE_PARITY_FIXTURES` names.
+#[test]
+fn parity_table() {
+    if std::env::var_os("PIPE_PARITY").is_none_or(|what| what != "all") {
+        println!("skipped: PIPE_PARITY=all measures every network");
+        return;
+    }
+    let folder =
+        std::env::var_os("PIPE_PARITY_FIXTURES").map_or_else(|| shared().join("backbones/fixtures"), PathBuf::from);
+    let mut over = Vec::new();
+    println!(
+        "{:<20} {:>9} {:>9} {:>9} {:>12} {:>7}",
+        "network", "features", "logits", "stages", "parameters", "seconds"
+    );
+    for backbone in Backbone::all() {
+        let path = folder.join(format!("{}.safetensors", backbone.card().timm));
+        let Some(row) = path.is_file().then(|| measure(&path)).flatten() else {
+            println!("{:<20} {:>9}", backbone.name(), "no fixture");
+            continue;
+        };
+        let Measured { parameters, features, logits, stages, seconds, .. } = row;
+        let name = backbone.name();
+        println!("{name:<20} {features:>9.1e} {logits:>9.1e} {stages:>9.1e} {parameters:>12} {seconds:>7.1}");
+        if row.worst() > GATE {
+            over.push(name);
+        }
+    }
+    assert!(over.is_empty(), "over the gate {GATE:e}: {over:?}");
 }
 
 #[test]
@@ -226,6 +315,26 @@ fn parity_resnet18_equals_timm() {
 #[test]
 fn parity_resnet34_equals_timm() {
     assert!(check(&fixtures().join("resnet34.safetensors")));
+}
+
+#[test]
+fn parity_resnext50_equals_timm() {
+    assert!(check(&fixtures().join("resnext50_32x4d.safetensors")));
+}
+
+#[test]
+fn parity_resnet50v2_equals_timm() {
+    assert!(check(&fixtures().join("resnetv2_50.safetensors")));
+}
+
+#[test]
+fn parity_seresnet18_equals_timm() {
+    assert!(check(&fixtures().join("legacy_seresnet18.safetensors")));
+}
+
+#[test]
+fn parity_densenet121_equals_timm() {
+    assert!(check(&fixtures().join("densenet121.safetensors")));
 }
 
 #[test]
@@ -263,29 +372,64 @@ fn parity_real_efficientnet_lite0_equals_timm() {
         return;
     }
     let (fixture, device) = (Fixture::read(&expected), Device::flex());
-    let network = Network::new(Backbone::EfficientNetLite0, 1000, 0, &device);
+    let network = Network::new(Backbone::named("efficientnet_lite0").unwrap(), 1000, 0, &device);
     let bytes = std::fs::read(file).unwrap();
     let (network, report) = weights::load(network, &bytes, weights::Head::Keep).unwrap();
     assert_eq!((report.head_classes, report.head_loaded), (Some(1000), true));
     let shape = [2, 3, 224, 224];
     let features = network.features(images(zoo::image("x", shape), shape, &device), Mode::Eval);
-    assert_close("real lite0 logits", network.classify(features.clone(), None), &fixture.floats("logits"));
-    assert_close("real lite0 features", features, &fixture.floats("features"));
+    let logits = network.classify(features.clone(), None);
+    for (what, tensor) in [("logits", logits), ("features", features)] {
+        let error = error(what, &values(tensor), &fixture.floats(what));
+        assert!(error <= GATE, "real lite0 {what}: relative error {error:e} over the gate {GATE:e}");
+    }
 }
 
+/// Every network's names and shapes, in timm's order; nothing of a network is allocated for it.
 #[test]
 fn parity_names_and_shapes_are_timms() {
-    for model in ["resnet18", "resnet34", "tf_efficientnet_lite0"] {
-        let text = std::fs::read_to_string(fixtures().join(format!("{model}.schema.json"))).unwrap();
-        let schema: indexmap::IndexMap<String, Vec<usize>> = serde_json::from_str(&text).unwrap();
-        let expected: Vec<_> = schema.into_iter().filter(|(name, _)| !name.ends_with("num_batches_tracked")).collect();
-        let network = Network::new(backbone(model).unwrap(), 1000, 0, &Device::flex());
-        let ours: Vec<_> = slots(&network).into_iter().map(|slot| (slot.name, slot.shape)).collect();
-        assert_eq!(ours, expected, "{model}");
-        let parameters: usize = network.num_params();
-        let counted: usize = expected.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
-        assert_eq!(parameters, counted, "{model}");
+    let text = std::fs::read_to_string(fixtures().join("schemas.txt")).unwrap();
+    let digests: BTreeMap<&str, &str> = text.lines().filter_map(|line| line.split_once(' ')).collect();
+    let mut compared = 0;
+    for backbone in Backbone::all() {
+        let card = backbone.card();
+        let Some(digest) = digests.get(card.timm) else {
+            assert_eq!(card.name, "nasnetmobile", "timm has every network but this one");
+            continue;
+        };
+        let slots = slots(&Network::new(backbone, 1000, 0, &Device::flex()));
+        let lines: Vec<String> = slots
+            .iter()
+            .map(|slot| {
+                let shape: Vec<String> = slot.shape.iter().map(ToString::to_string).collect();
+                format!("{} {}\n", slot.name, shape.join(","))
+            })
+            .collect();
+        let ours = format!("{} {:x}", lines.len(), Sha256::digest(lines.concat()));
+        assert_eq!(ours, **digest, "{}: {}", card.name, difference(card.timm, &lines));
+        let learn = slots.iter().filter(|slot| slot.kind == Kind::Parameter);
+        let learn: usize = learn.map(|slot| slot.shape.iter().product::<usize>()).sum();
+        assert_eq!(learn as u64, card.parameters, "{}: parameters on its card", card.name);
+        compared += 1;
     }
+    assert!(compared > 0);
+}
+
+/// The first line in which a network's listing is not timm's, if timm's lies at hand.
+fn difference(timm: &str, ours: &[String]) -> String {
+    let path = shared().join(format!("backbones/schema/{timm}.json"));
+    let Ok(text) = std::fs::read_to_string(path) else { return "no schema at hand to compare with".to_owned() };
+    let schema: indexmap::IndexMap<String, Vec<usize>> = serde_json::from_str(&text).unwrap();
+    let mut theirs = schema.into_iter().filter(|(name, _)| !name.ends_with("num_batches_tracked"));
+    for line in ours {
+        let Some((name, shape)) = theirs.next() else { return format!("timm has no {line}") };
+        let shape: Vec<String> = shape.iter().map(ToString::to_string).collect();
+        let wanted = format!("{name} {}\n", shape.join(","));
+        if *line != wanted {
+            return format!("{} instead of {}", line.trim(), wanted.trim());
+        }
+    }
+    format!("timm has more: {:?}", theirs.next())
 }
 
 /// Values by identity, to find a parameter's gradient by its name.
@@ -327,7 +471,7 @@ fn train(model: &str, tolerance: Tolerance) {
     let text = std::fs::read_to_string(fixtures().join(format!("training.{model}.json"))).unwrap();
     let expected: Value = serde_json::from_str(&text).unwrap();
     let device = Device::flex().autodiff();
-    let network = Network::new(backbone(model).unwrap(), 4, 0, &device);
+    let network = Network::new(Backbone::of_timm(model).unwrap(), 4, 0, &device);
     let bytes = zoo::file(&zoo::fill(&network, &BTreeMap::new()));
     let (mut network, _) = weights::load(network, &bytes, weights::Head::Keep).unwrap();
     let shape = [4, 3, 64, 64];
@@ -393,6 +537,21 @@ fn parity_training_resnet18_equals_torch() {
 }
 
 #[test]
+fn parity_training_resnet50v2_equals_torch() {
+    train("resnetv2_50", Tolerance { gradient: 1e-4, later: 5e-4 });
+}
+
+#[test]
+fn parity_training_seresnext50_equals_torch() {
+    train("legacy_seresnext50_32x4d", Tolerance { gradient: 1e-4, later: 5e-4 });
+}
+
+#[test]
+fn parity_training_densenet121_equals_torch() {
+    train("densenet121", Tolerance { gradient: 1e-4, later: 5e-4 });
+}
+
+#[test]
 fn parity_training_efficientnet_lite0_equals_torch() {
     // At 2x2 pixels 1e-7 in the weights turns torch's own gradient here by up to 0.04 of its norm (an activation moves
     // across a kink of ReLU6). What is looked for - padding, kinks, groups - turns it by 1.
@@ -422,7 +581,8 @@ fn changed(before: &BTreeMap<String, Vec<u8>>, network: &Network) -> Vec<String>
 
 #[test]
 fn frozen_tensors_and_statistics_stay_as_they_are() {
-    for model in [Backbone::ResNet18, Backbone::EfficientNetLite0] {
+    for model in ["resnet18", "efficientnet_lite0"] {
+        let model = Backbone::named(model).unwrap();
         let device = Device::flex().autodiff();
         let network = Network::new(model, 3, 5, &device).freeze(Frozen::Backbone);
         let (before, head) = (tensors(&network), network.head_name());
@@ -462,7 +622,7 @@ fn frozen_tensors_and_statistics_stay_as_they_are() {
 
 #[test]
 fn a_copy_keeps_its_statistics_while_the_original_trains_on() {
-    let network = Network::new(Backbone::ResNet18, 3, 5, &Device::flex().autodiff());
+    let network = Network::new(Backbone::named("resnet18").unwrap(), 3, 5, &Device::flex().autodiff());
     let copy = network.clone();
     let before = tensors(&copy);
     let network = one_step(network);

@@ -96,10 +96,11 @@ fn study(folds: u32, epochs: u32) -> Study {
             augment: vec![Augment::Flip { horizontal: true, p: 0.5 }, Augment::Rotate { degrees: 10.0, p: 0.3 }],
         },
         model: Model {
-            backbone: Backbone::EfficientNetLite0,
+            backbone: Backbone::named("efficientnet_lite0").unwrap(),
             weights: Weights::Imagenet,
             dropout: 0.2,
             freeze: Freeze::BackboneFor(2),
+            drop_path: None,
         },
         train: Train {
             loss: vec![cross_entropy, soft_f1],

@@ -581,7 +581,7 @@ fn weights_that_do_not_fit_stop_a_run() {
     let folder = tempfile::tempdir().unwrap();
     let study = |file: &str| fs::write(folder.path().join("tiny.pipe"), with_weights(file)).unwrap();
 
-    let other = Network::new(Backbone::EfficientNetLite0, 4, 3, &burn::tensor::Device::flex());
+    let other = Network::new(Backbone::named("efficientnet_lite0").unwrap(), 4, 3, &burn::tensor::Device::flex());
     fs::write(folder.path().join("other.safetensors"), save(&other, BTreeMap::new()).unwrap()).unwrap();
     study("other.safetensors");
     let told = refused(folder.path(), "tiny.pipe", 1).says("E0406").says("efficientnet_lite0");

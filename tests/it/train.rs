@@ -179,7 +179,13 @@ fn study() -> Study {
             normalize: Normalize::Half,
             augment: Vec::new(),
         },
-        model: Model { backbone: Backbone::ResNet18, weights: Weights::None, dropout: 0.0, freeze: Freeze::None },
+        model: Model {
+            backbone: Backbone::named("resnet18").unwrap(),
+            weights: Weights::None,
+            dropout: 0.0,
+            freeze: Freeze::None,
+            drop_path: None,
+        },
         train: Train {
             loss: vec![LossTerm {
                 weight: 1.0,
@@ -232,7 +238,7 @@ fn quietly(_: Event) -> Flow {
 
 /// Weights to start from, as a file has them.
 fn first_weights() -> Vec<u8> {
-    weights::save(&Network::new(Backbone::ResNet18, 2, 99, &device()), BTreeMap::new()).unwrap()
+    weights::save(&Network::new(Backbone::named("resnet18").unwrap(), 2, 99, &device()), BTreeMap::new()).unwrap()
 }
 
 /// The tensors of a model file by name.

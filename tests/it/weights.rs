@@ -17,7 +17,7 @@ fn network(backbone: Backbone, classes: usize) -> Network {
 }
 
 fn lite(classes: usize) -> Network {
-    network(Backbone::EfficientNetLite0, classes)
+    network(Backbone::named("efficientnet_lite0").unwrap(), classes)
 }
 
 /// Formula tensors for it.
@@ -35,7 +35,11 @@ fn saved(network: &Network) -> Vec<u8> {
 
 #[test]
 fn a_saved_network_loads_bit_for_bit_and_saves_to_the_same_bytes() {
-    for backbone in [Backbone::ResNet18, Backbone::ResNet34, Backbone::EfficientNetLite0] {
+    for backbone in [
+        Backbone::named("resnet18").unwrap(),
+        Backbone::named("resnet34").unwrap(),
+        Backbone::named("efficientnet_lite0").unwrap(),
+    ] {
         let notes = BTreeMap::from([("study".to_owned(), "x".to_owned()), ("a".to_owned(), "\"b\"".to_owned())]);
         let original = network(backbone, 3);
         let bytes = save(&original, notes.clone()).unwrap();
@@ -51,7 +55,7 @@ fn a_saved_network_loads_bit_for_bit_and_saves_to_the_same_bytes() {
 
 #[test]
 fn a_saved_file_has_the_counters_that_torch_expects() {
-    let bytes = saved(&network(Backbone::ResNet18, 3));
+    let bytes = saved(&network(Backbone::named("resnet18").unwrap(), 3));
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let text =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/nn/resnet18.schema.json"));
@@ -66,7 +70,7 @@ fn a_saved_file_has_the_counters_that_torch_expects() {
 
 #[test]
 fn first_weights_depend_on_seed_and_name_alone() {
-    let draw = |seed| saved(&Network::new(Backbone::ResNet18, 3, seed, &Device::flex()));
+    let draw = |seed| saved(&Network::new(Backbone::named("resnet18").unwrap(), 3, seed, &Device::flex()));
     assert_eq!(draw(1), draw(1));
     assert_ne!(draw(1), draw(2));
     let values = |network: &Network, name: &str| -> Vec<f64> {
@@ -75,9 +79,9 @@ fn first_weights_depend_on_seed_and_name_alone() {
         let words = file.tensor(name).unwrap().data().as_chunks::<4>().0;
         words.iter().map(|word| f64::from(f32::from_le_bytes(*word))).collect()
     };
-    let eighteen = network(Backbone::ResNet18, 3);
+    let eighteen = network(Backbone::named("resnet18").unwrap(), 3);
     let name = "layer1.0.conv1.weight";
-    assert_eq!(values(&eighteen, name), values(&network(Backbone::ResNet34, 3), name));
+    assert_eq!(values(&eighteen, name), values(&network(Backbone::named("resnet34").unwrap(), 3), name));
     #[expect(clippy::cast_precision_loss, reason = "counts")]
     let deviation = |values: &[f64]| (values.iter().map(|v| v * v).sum::<f64>() / values.len() as f64).sqrt();
     // He et al.: variance 2 / (9 * 64), and for a depthwise kernel 2 / 9.
@@ -112,12 +116,12 @@ fn a_head_of_other_classes_is_replaced_or_refused() {
 
 #[test]
 fn every_tensor_that_does_not_fit_is_named() {
-    let mut all = tensors(&network(Backbone::ResNet18, 3));
+    let mut all = tensors(&network(Backbone::named("resnet18").unwrap(), 3));
     all.retain(|(name, _, _)| !name.starts_with("layer1.1."));
     all.push(("layer1.1.conv1.weight".into(), vec![64, 64, 5, 5], vec![0.0; 64 * 64 * 25]));
     all.push(("extra.weight".into(), vec![1], vec![0.0]));
     let WeightsError::Mismatch { missing, unexpected, misshapen, .. } =
-        refusal(network(Backbone::ResNet18, 3), &zoo::file(&all), Head::Keep)
+        refusal(network(Backbone::named("resnet18").unwrap(), 3), &zoo::file(&all), Head::Keep)
     else {
         panic!("a mismatch");
     };
@@ -135,21 +139,21 @@ fn files_of_other_networks_are_called_by_their_name() {
         error.to_string()
     };
     // All of a ResNet-18's names are in a ResNet-34's file, in the same shapes.
-    let deep = tensors(&network(Backbone::ResNet34, 3));
-    assert!(told(Backbone::ResNet18, &deep).contains("looks like resnet34"));
-    assert!(told(Backbone::EfficientNetLite0, &deep).contains("looks like resnet34"));
+    let deep = tensors(&network(Backbone::named("resnet34").unwrap(), 3));
+    assert!(told(Backbone::named("resnet18").unwrap(), &deep).contains("looks like resnet34"));
+    assert!(told(Backbone::named("efficientnet_lite0").unwrap(), &deep).contains("looks like resnet34"));
     let lite0 = tensors(&lite(3));
-    assert!(told(Backbone::ResNet18, &lite0).contains("looks like tf_efficientnet_lite0"));
+    assert!(told(Backbone::named("resnet18").unwrap(), &lite0).contains("looks like tf_efficientnet_lite0"));
     let wrapped = lite0.into_iter().map(|(name, shape, values)| (format!("module.{name}"), shape, values)).collect();
-    assert!(told(Backbone::EfficientNetLite0, &wrapped).contains("`module.` before every name"));
+    assert!(told(Backbone::named("efficientnet_lite0").unwrap(), &wrapped).contains("`module.` before every name"));
     let tokens = vec![("cls_token".to_owned(), vec![1, 1, 2], vec![0.0; 2])];
-    assert!(told(Backbone::ResNet18, &tokens).contains("vision transformer"));
-    assert!(told(Backbone::ResNet18, &Vec::new()).contains("an empty file"));
+    assert!(told(Backbone::named("resnet18").unwrap(), &tokens).contains("vision transformer"));
+    assert!(told(Backbone::named("resnet18").unwrap(), &Vec::new()).contains("an empty file"));
 }
 
 #[test]
 fn half_precision_is_widened() {
-    let network = network(Backbone::ResNet18, 3);
+    let network = network(Backbone::named("resnet18").unwrap(), 3);
     for (dtype, narrow) in [
         (safetensors::Dtype::F16, (|v| f16::from_f32(v).to_le_bytes()) as fn(f32) -> [u8; 2]),
         (safetensors::Dtype::BF16, |v| bf16::from_f32(v).to_le_bytes()),
@@ -183,7 +187,7 @@ fn raw(header: &str, body: usize) -> Vec<u8> {
 
 #[test]
 fn unsound_files_are_refused() {
-    let sound = saved(&network(Backbone::ResNet18, 3));
+    let sound = saved(&network(Backbone::named("resnet18").unwrap(), 3));
     let mut cases = vec![
         ("empty", Vec::new()),
         ("short", vec![1, 2, 3]),
@@ -227,7 +231,7 @@ fn unsound_files_are_refused() {
         cases.push(("truncated", sound[..cut].to_vec()));
     }
     for (what, bytes) in cases {
-        let error = refusal(network(Backbone::ResNet18, 3), &bytes, Head::Keep);
+        let error = refusal(network(Backbone::named("resnet18").unwrap(), 3), &bytes, Head::Keep);
         assert!(matches!(error, WeightsError::NotSafetensors { .. }), "{what}: {error}");
     }
 }
@@ -235,7 +239,7 @@ fn unsound_files_are_refused() {
 #[test]
 fn pickles_are_refused_unopened() {
     for bytes in [b"PK\x03\x04archive/data.pkl".to_vec(), vec![0x80, 2, 0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20]] {
-        let error = refusal(network(Backbone::ResNet18, 3), &bytes, Head::Keep);
+        let error = refusal(network(Backbone::named("resnet18").unwrap(), 3), &bytes, Head::Keep);
         assert_eq!(error, WeightsError::Pickle);
         assert!(error.help().unwrap().contains("sandbox"));
     }
@@ -243,13 +247,13 @@ fn pickles_are_refused_unopened() {
 
 #[test]
 fn values_that_are_no_numbers_or_of_other_types_are_refused() {
-    let mut bad = tensors(&network(Backbone::ResNet18, 3));
+    let mut bad = tensors(&network(Backbone::named("resnet18").unwrap(), 3));
     let (name, _, values) = &mut bad[7];
     values[0] = f32::NAN;
     let name = name.clone();
-    let error = refusal(network(Backbone::ResNet18, 3), &zoo::file(&bad), Head::Keep);
+    let error = refusal(network(Backbone::named("resnet18").unwrap(), 3), &zoo::file(&bad), Head::Keep);
     assert_eq!(error, WeightsError::NotFinite { name });
-    let doubles: Vec<(String, Vec<usize>, Vec<u8>)> = slots(&network(Backbone::ResNet18, 3))
+    let doubles: Vec<(String, Vec<usize>, Vec<u8>)> = slots(&network(Backbone::named("resnet18").unwrap(), 3))
         .into_iter()
         .map(|slot| (slot.name, slot.shape.clone(), vec![0; 8 * slot.shape.iter().product::<usize>()]))
         .collect();
@@ -257,12 +261,18 @@ fn values_that_are_no_numbers_or_of_other_types_are_refused() {
         (name.clone(), safetensors::tensor::TensorView::new(safetensors::Dtype::F64, shape.clone(), bytes).unwrap())
     });
     let file = safetensors::serialize(views, None).unwrap();
-    let error = refusal(network(Backbone::ResNet18, 3), &file, Head::Keep);
+    let error = refusal(network(Backbone::named("resnet18").unwrap(), 3), &file, Head::Keep);
     assert_eq!(error, WeightsError::DataType { name: "conv1.weight".into(), data_type: "F64".into() });
 }
 
 fn model(weights: Weights) -> Model {
-    Model { backbone: Backbone::EfficientNetLite0, weights, dropout: 0.0, freeze: Freeze::None }
+    Model {
+        backbone: Backbone::named("efficientnet_lite0").unwrap(),
+        weights,
+        dropout: 0.0,
+        freeze: Freeze::None,
+        drop_path: None,
+    }
 }
 
 #[test]

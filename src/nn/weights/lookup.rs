@@ -67,17 +67,9 @@ fn caches(variable: &dyn Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
         .collect()
 }
 
-/// timm's name of a backbone and the tags of its ImageNet weights, the preferred one first.
-fn timm(backbone: Backbone) -> (&'static str, &'static [&'static str]) {
-    match backbone {
-        Backbone::ResNet18 => ("resnet18", &["tv_in1k", "a1_in1k"]),
-        Backbone::ResNet34 => ("resnet34", &["tv_in1k", "a1_in1k"]),
-        Backbone::EfficientNetLite0 => ("tf_efficientnet_lite0", &["in1k"]),
-    }
-}
-
 fn imagenet(backbone: Backbone, places: &Places) -> Result<Found, WeightsError> {
-    let (model, tags) = timm(backbone);
+    let model = backbone.card().timm;
+    let tags: Vec<&str> = backbone.card().pretrained("imagenet").map(|pretrained| pretrained.tag).collect();
     let mut looked = Vec::new();
     for folder in &places.folders {
         let names = tags.iter().map(|tag| format!("{model}.{tag}.safetensors"));
@@ -90,7 +82,7 @@ fn imagenet(backbone: Backbone, places: &Places) -> Result<Found, WeightsError> 
         }
     }
     for cache in &places.caches {
-        for tag in tags {
+        for tag in &tags {
             let folder = cache.join(format!("models--timm--{model}.{tag}"));
             if let Some(path) = snapshots(&folder).into_iter().find(|path| path.is_file()) {
                 return read(&path);
@@ -151,16 +143,16 @@ mod tests {
             fs::write(snapshot.join("model.safetensors"), revision).unwrap();
         }
         let places = Places { folders: Vec::new(), caches: vec![cache.path().to_owned()] };
-        assert_eq!(imagenet(Backbone::ResNet18, &places).unwrap().bytes, b"1111");
+        assert_eq!(imagenet(Backbone::named("resnet18").unwrap(), &places).unwrap().bytes, b"1111");
         fs::create_dir_all(repository.join("refs")).unwrap();
         fs::write(repository.join("refs").join("main"), "2222\n").unwrap();
-        assert_eq!(imagenet(Backbone::ResNet18, &places).unwrap().bytes, b"2222");
+        assert_eq!(imagenet(Backbone::named("resnet18").unwrap(), &places).unwrap().bytes, b"2222");
     }
 
     #[test]
     fn weights_that_are_nowhere_are_reported_with_every_place() {
         let places = Places { folders: vec!["/no/w".into()], caches: vec!["/no/hub".into()] };
-        let error = imagenet(Backbone::ResNet34, &places).unwrap_err();
+        let error = imagenet(Backbone::named("resnet34").unwrap(), &places).unwrap_err();
         let words = error.to_string();
         for place in [
             "/no/w/resnet34.tv_in1k.safetensors",

@@ -1,6 +1,6 @@
-//! Depthwise convolution of one plane: sums of shifted rows over a padded copy.
+//! Convolution of few channels a group, depthwise above all: sums of shifted rows over a padded copy.
 //!
-//! The copy has its zeros in place and its columns sorted by their rest modulo the stride, so that every tap of the
+//! The copy of a group's planes has its zeros in place and its columns sorted by their rest modulo the stride, so that every tap of the
 //! kernel reads neighbours and no loop asks for borders. Compiled for each instruction set, chosen at run time.
 
 use pulp::{Arch, Simd, WithSimd};
@@ -33,12 +33,18 @@ impl Layout {
         self.stride * self.rows * self.step
     }
 
-    /// Where each tap of a kernel reads for the first output.
-    fn taps(&self, kernel_height: usize, kernel_width: usize) -> Vec<usize> {
-        (0..kernel_height)
-            .flat_map(|row| (0..kernel_width).map(move |column| (row, column)))
-            .map(|(row, column)| (column % self.stride * self.rows + row) * self.step + column / self.stride)
-            .collect()
+    /// Where each tap of a kernel over so many planes reads for the first output.
+    fn taps(&self, planes: usize, (kernel_height, kernel_width): (usize, usize)) -> Vec<usize> {
+        let mut taps = Vec::with_capacity(planes * kernel_height * kernel_width);
+        for plane in 0..planes {
+            for row in 0..kernel_height {
+                for column in 0..kernel_width {
+                    let phase = column % self.stride * self.rows + row;
+                    taps.push(plane * self.size() + phase * self.step + column / self.stride);
+                }
+            }
+        }
+        taps
     }
 
     /// Where row `row` of the output starts to read, besides the tap.
@@ -64,9 +70,16 @@ impl Layout {
         }
     }
 
-    fn pad(&self, plane: &[f32], height: usize, width: usize, padded: &mut Vec<f32>) {
+    /// Copies planes of `height` rows and `width` columns, each padded.
+    fn pad(&self, planes: &[f32], height: usize, width: usize, padded: &mut Vec<f32>) {
         padded.clear();
-        padded.resize(self.size(), 0.0);
+        padded.resize(planes.len() / (height * width) * self.size(), 0.0);
+        for (plane, padded) in planes.chunks(height * width).zip(padded.chunks_mut(self.size())) {
+            self.pad_one(plane, height, width, padded);
+        }
+    }
+
+    fn pad_one(&self, plane: &[f32], height: usize, width: usize, padded: &mut [f32]) {
         self.runs(height, width, |at, from, count| {
             let target = &mut padded[at..at + count];
             if self.stride == 1 {
@@ -169,72 +182,79 @@ impl WithSimd for Collect<'_> {
 }
 
 fn layout(sizes: &Sizes) -> Layout {
-    let kernel = (sizes.kernel_height, sizes.kernel_width);
-    Layout::new(kernel, (sizes.out_height, sizes.out_width), sizes.stride, (sizes.top, sizes.left))
+    Layout::new(sizes.kernel_sides(), (sizes.out_height, sizes.out_width), sizes.stride, (sizes.top, sizes.left))
 }
 
-/// Fills `output`, `[images, channels, out height, out width]`.
+/// Fills `output`, `[images, outputs, out height, out width]`.
 pub(super) fn forward(sizes: &Sizes, input: &[f32], weight: &[f32], output: &mut [f32]) {
-    let layout = layout(sizes);
-    let taps = layout.taps(sizes.kernel_height, sizes.kernel_width);
-    output
-        .par_chunks_mut(sizes.out_height * sizes.out_width)
-        .zip(input.par_chunks(sizes.height * sizes.width))
-        .enumerate()
-        .for_each_init(Vec::new, |padded, (plane, (output, input))| {
+    let (layout, group) = (layout(sizes), sizes.group());
+    let taps = layout.taps(group.inputs, sizes.kernel_sides());
+    output.par_chunks_mut(group.output()).zip(input.par_chunks(group.image())).enumerate().for_each_init(
+        Vec::new,
+        |padded, (index, (output, input))| {
             layout.pad(input, sizes.height, sizes.width, padded);
-            let weights = &weight[plane % sizes.inputs * taps.len()..][..taps.len()];
-            Arch::new().dispatch(Correlate { layout, taps: &taps, weights, padded, output, width: sizes.out_width });
-        });
+            let weights = &weight[index % sizes.groups * group.weights()..][..group.weights()];
+            for (output, weights) in output.chunks_mut(sizes.positions()).zip(weights.chunks(taps.len())) {
+                let (taps, width) = (taps.as_slice(), sizes.out_width);
+                Arch::new().dispatch(Correlate { layout, taps, weights, padded, output, width });
+            }
+        },
+    );
 }
 
-/// Fills `input`, `[images, channels, height, width]`, with the gradient by the input.
+/// Fills `input`, `[images, inputs, height, width]`, with the gradient by the input.
 pub(super) fn by_input(sizes: &Sizes, weight: &[f32], output: &[f32], input: &mut [f32]) {
-    let kernel = (sizes.kernel_height, sizes.kernel_width);
-    let planes = input
-        .par_chunks_mut(sizes.height * sizes.width)
-        .zip(output.par_chunks(sizes.out_height * sizes.out_width))
-        .enumerate();
-    let size = kernel.0 * kernel.1;
+    let (kernel, group) = (sizes.kernel_sides(), sizes.group());
+    let groups = input.par_chunks_mut(group.image()).zip(output.par_chunks(group.output())).enumerate();
+    let weights_of = |index: usize| &weight[index % sizes.groups * group.weights()..][..group.weights()];
     if sizes.stride == 1 && sizes.top < kernel.0 && sizes.left < kernel.1 {
-        // With a step of one it is the correlation of the padded gradient with the turned kernel.
+        // With a step of one it is the correlation of the padded gradient with the turned kernels.
         let before = (kernel.0 - 1 - sizes.top, kernel.1 - 1 - sizes.left);
         let layout = Layout::new(kernel, (sizes.height, sizes.width), 1, before);
-        let taps = layout.taps(kernel.0, kernel.1);
-        planes.for_each_init(Vec::new, |padded, (plane, (input, output))| {
+        let taps = layout.taps(group.outputs, kernel);
+        groups.for_each_init(Vec::new, |padded, (index, (input, output))| {
             layout.pad(output, sizes.out_height, sizes.out_width, padded);
-            let turned: Vec<f32> = weight[plane % sizes.inputs * size..][..size].iter().rev().copied().collect();
-            let (taps, weights) = (taps.as_slice(), turned.as_slice());
-            Arch::new().dispatch(Correlate { layout, taps, weights, padded, output: input, width: sizes.width });
+            let weights = weights_of(index);
+            for (channel, input) in input.chunks_mut(sizes.plane()).enumerate() {
+                // the kernels that read this channel, one an output
+                let kernels = weights.chunks(sizes.kernel()).skip(channel).step_by(group.inputs);
+                let turned: Vec<f32> = kernels.flat_map(|kernel| kernel.iter().rev()).copied().collect();
+                let (taps, weights, width) = (taps.as_slice(), turned.as_slice(), sizes.width);
+                Arch::new().dispatch(Correlate { layout, taps, weights, padded, output: input, width });
+            }
         });
         return;
     }
     let layout = layout(sizes);
-    let taps = layout.taps(kernel.0, kernel.1);
-    planes.for_each_init(Vec::new, |padded, (plane, (input, output))| {
+    let taps = layout.taps(group.inputs, kernel);
+    groups.for_each_init(Vec::new, |padded, (index, (input, output))| {
         padded.clear();
-        padded.resize(layout.size(), 0.0);
-        let weights = &weight[plane % sizes.inputs * size..][..size];
-        Arch::new().dispatch(Scatter { layout, taps: &taps, weights, padded, output, width: sizes.out_width });
-        layout.runs(sizes.height, sizes.width, |at, to, count| {
-            for (value, sum) in input[to..].iter_mut().step_by(sizes.stride).zip(&padded[at..at + count]) {
-                *value = *sum;
-            }
-        });
+        padded.resize(group.inputs * layout.size(), 0.0);
+        for (output, weights) in output.chunks(sizes.positions()).zip(weights_of(index).chunks(taps.len())) {
+            Arch::new().dispatch(Scatter { layout, taps: &taps, weights, padded, output, width: sizes.out_width });
+        }
+        for (input, padded) in input.chunks_mut(sizes.plane()).zip(padded.chunks(layout.size())) {
+            layout.runs(sizes.height, sizes.width, |at, to, count| {
+                for (value, sum) in input[to..].iter_mut().step_by(sizes.stride).zip(&padded[at..at + count]) {
+                    *value = *sum;
+                }
+            });
+        }
     });
 }
 
-/// Fills `weight`, `[channels, kernel height, kernel width]`, with the gradient by the weight.
+/// Fills `weight`, `[outputs, inputs / groups, kernel height, kernel width]`, with the gradient by the weight.
 pub(super) fn by_weight(sizes: &Sizes, input: &[f32], output: &[f32], weight: &mut [f32]) {
-    let layout = layout(sizes);
-    let taps = layout.taps(sizes.kernel_height, sizes.kernel_width);
-    let (plane, out_plane) = (sizes.height * sizes.width, sizes.out_height * sizes.out_width);
-    weight.par_chunks_mut(taps.len().max(1)).enumerate().for_each_init(Vec::new, |padded, (channel, weights)| {
+    let (layout, group) = (layout(sizes), sizes.group());
+    let taps = layout.taps(group.inputs, sizes.kernel_sides());
+    weight.par_chunks_mut(group.weights()).enumerate().for_each_init(Vec::new, |padded, (index, weights)| {
         for image in 0..sizes.images {
-            let place = image * sizes.inputs + channel;
-            layout.pad(&input[place * plane..][..plane], sizes.height, sizes.width, padded);
-            let output = &output[place * out_plane..][..out_plane];
-            Arch::new().dispatch(Collect { layout, taps: &taps, weights, padded, output, width: sizes.out_width });
+            let place = image * sizes.groups + index;
+            layout.pad(&input[place * group.image()..][..group.image()], sizes.height, sizes.width, padded);
+            let output = &output[place * group.output()..][..group.output()];
+            for (output, weights) in output.chunks(sizes.positions()).zip(weights.chunks_mut(taps.len())) {
+                Arch::new().dispatch(Collect { layout, taps: &taps, weights, padded, output, width: sizes.out_width });
+            }
         }
     });
 }
