@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{Device, Tensor, TensorData};
-use pipe::nn::{Frozen, Kind, Mode, Network, Pass, Stages, slots, weights};
+use pipe::nn::{Flavour, Frozen, Kind, Mode, Network, Pass, Stages, slots, weights};
 use pipe::study::Backbone;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -546,6 +546,16 @@ fn parity_training_seresnext50_equals_torch() {
     train("legacy_seresnext50_32x4d", Tolerance { gradient: 1e-4, later: 5e-4 });
 }
 
+/// Half a minute of it is the formula for 134 million weights: with `PIPE_PARITY=all` only.
+#[test]
+fn parity_training_vgg16_equals_torch() {
+    if std::env::var_os("PIPE_PARITY").is_none_or(|what| what != "all") {
+        println!("skipped: PIPE_PARITY=all trains it");
+        return;
+    }
+    train("vgg16", Tolerance { gradient: 1e-4, later: 5e-4 });
+}
+
 #[test]
 fn parity_training_densenet121_equals_torch() {
     train("densenet121", Tolerance { gradient: 1e-4, later: 5e-4 });
@@ -617,6 +627,66 @@ fn frozen_tensors_and_statistics_stay_as_they_are() {
         }
         assert!(moved.iter().any(|name| name == parameters.last().unwrap()), "the rest learns");
         assert!(moved.iter().any(|name| name.ends_with("running_mean")), "the rest follows the batches");
+    }
+}
+
+/// Values that are no identity, so that a branch left out is seen.
+fn formula(name: &str) -> Network {
+    let network = Network::new(Backbone::named(name).unwrap(), 3, 0, &Device::flex());
+    let bytes = zoo::file(&zoo::fill(&network, &BTreeMap::new()));
+    weights::load(network, &bytes, weights::Head::Keep).unwrap().0
+}
+
+#[test]
+fn drop_path_leaves_out_a_branch_of_an_image() {
+    let (network, device, shape) = (formula("resnet18"), Device::flex(), [2, 3, 32, 32]);
+    let input = images(zoo::image("t", shape), shape, &device);
+    let features = |mask: Vec<f32>| {
+        let paths = Some(Tensor::from_data(TensorData::new(mask, [8, 2]), &device));
+        values(network.features(input.clone(), Pass { paths, ..Mode::Eval.into() }))
+    };
+    let plain = values(network.features(input.clone(), Mode::Eval));
+    assert_eq!(features(vec![1.0; 16]), plain);
+    // The sixth branch, of the second image.
+    let mut mask = vec![1.0; 16];
+    mask[5 * 2 + 1] = 0.0;
+    let dropped = features(mask);
+    assert_eq!(dropped[..512], plain[..512]);
+    assert_ne!(dropped[512..], plain[512..]);
+    // timm: 0 to the rate in even steps; a step short of it in EfficientNets.
+    assert_eq!(network.drop_rates(0.7).len(), 8);
+    assert!((network.drop_rates(0.7)[7] - 0.7).abs() < 1e-12 && (network.drop_rates(0.7)[1] - 0.1).abs() < 1e-12);
+    let lite = Network::new(Backbone::named("efficientnet_lite0").unwrap(), 3, 0, &device);
+    assert!((lite.drop_rates(0.16)[15] - 0.15).abs() < 1e-12);
+}
+
+/// The Keras libraries' forms differ where they should: another result of the same weights.
+#[test]
+fn flavours_of_a_network_differ() {
+    let device = Device::flex();
+    for backbone in Backbone::all().filter(|backbone| backbone.card().keras.is_some()) {
+        let keras = Network::keras(backbone, 3, 0, &device).unwrap();
+        let (card, slots) = (backbone.card(), slots(&keras));
+        assert_eq!(keras.flavour(), Flavour::Keras);
+        let learn: usize = slots
+            .iter()
+            .filter(|slot| slot.kind == Kind::Parameter && !slot.in_head)
+            .map(|slot| slot.shape.iter().product::<usize>())
+            .sum();
+        // Counts of the Keras models themselves, with 1000 classes.
+        let head = (card.features as usize + 1) * 1000;
+        let expected = match card.name {
+            "resnet18" => 11_691_947,
+            "resnet34" => 21_800_107,
+            "resnet50" => 25_549_483,
+            "resnet101" => 44_541_611,
+            "resnet152" => 60_185_259,
+            "resnext50" => 25_028_907,
+            "seresnet18" => 11_781_027,
+            "seresnet34" => 21_961_303,
+            _ => continue,
+        };
+        assert_eq!(learn + head, expected, "{}", card.name);
     }
 }
 
