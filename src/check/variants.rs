@@ -127,7 +127,7 @@ fn study(reader: &mut Reader<'_>, chain: &[Level<'_>]) -> Study {
     let mut data = read_data::data(reader);
     let split = read_data::split(reader);
     let model = read_model::model(reader);
-    let images = read_model::images(reader, model.backbone);
+    let images = read_model::images(reader, &model);
     let train = read_model::train(reader, &data);
     let evaluate = read_model::evaluate(reader, &data.group);
     if let (Some(because), Group::None { because: none }) = (&evaluate.leak, &mut data.group)
