@@ -5,6 +5,7 @@
     reason = "a value of any other kind is a mismatch, and is reported or absent"
 )]
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
@@ -14,6 +15,7 @@ use super::take::{Bound, Slot, Typed, bind, take, whole, wrong_shape};
 use super::value::{Spanned, Value, describe};
 use crate::catalog::{Block as Table, Family, Takes, blocks, count, sources};
 use crate::diag::Problems;
+use crate::source::Span;
 use crate::study::{
     CrossValidation, Data, FoldKind, Group, ImageColumn, Limit, Multiclass, OnMissing, Predicate, Source, Split,
     WhenMany, WhenOther,
@@ -166,6 +168,7 @@ fn classes(reader: &mut Reader<'_>) -> Option<Vec<String>> {
 
 fn merge(reader: &mut Reader<'_>) -> IndexMap<String, Vec<String>> {
     let mut merge = IndexMap::new();
+    let mut taken: BTreeMap<String, Span> = BTreeMap::new();
     let Some((value, _)) = reader.value("data.merge") else { return merge };
     let Value::Record(fields) = &value.value else {
         if !matches!(value.value, Value::Absent) {
@@ -180,6 +183,12 @@ fn merge(reader: &mut Reader<'_>) -> IndexMap<String, Vec<String>> {
             reader.poison("data.merge");
             continue;
         };
+        for label in &labels {
+            if let Some(first) = taken.insert(label.clone(), name.span) {
+                reader.evaluator.problems.label_merged_twice(label, first, name.span);
+                reader.poison("data.merge");
+            }
+        }
         if merge.insert(name.text.clone(), labels).is_some() {
             reader.evaluator.problems.class_twice(&name.text, value.span, name.span);
             reader.poison("data.merge");

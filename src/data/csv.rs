@@ -84,7 +84,7 @@ pub fn header(bytes: &[u8]) -> Result<Header, Unreadable> {
     if body.trim_ascii().is_empty() {
         return Err(Unreadable::Empty);
     }
-    let line = 1 + newlines(bytes.get(..start).unwrap_or_default());
+    let line = 1 + newlines(bytes.get(..start).unwrap_or_default(), line_break(bytes));
     let delimiter = told.unwrap_or_else(|| sniff(body));
     let mut record = ByteRecord::new();
     let read = reader(body, delimiter).read_byte_record(&mut record);
@@ -125,7 +125,7 @@ pub fn read(bytes: &[u8], header: &Header, wanted: &[usize]) -> Result<Table, Un
 
     let mut reader = reader(body, header.delimiter);
     let mut record = ByteRecord::new();
-    let mut here = Cursor { at: 0, line: header.line };
+    let mut here = Cursor { at: 0, line: header.line, end: line_break(bytes) };
     let mut is_header = true;
     while matches!(reader.read_byte_record(&mut record), Ok(true)) {
         if std::mem::take(&mut is_header) {
@@ -185,6 +185,8 @@ fn reader(body: &[u8], delimiter: u8) -> csv::Reader<&[u8]> {
 struct Cursor {
     at: usize,
     line: u32,
+    /// What ends a line: a lone CR in files that hold no LF, as old spreadsheets write them.
+    end: u8,
 }
 
 impl Cursor {
@@ -192,18 +194,24 @@ impl Cursor {
         while body.get(at).is_some_and(|byte| matches!(byte, b'\r' | b'\n')) {
             at += 1;
         }
-        self.line += newlines(body.get(self.at..at).unwrap_or_default());
+        self.line += newlines(body.get(self.at..at).unwrap_or_default(), self.end);
         self.at = at;
     }
 }
 
-fn newlines(bytes: &[u8]) -> u32 {
+fn newlines(bytes: &[u8], end: u8) -> u32 {
     // As bytes of at most 255 before they are added up, so that the compiler can use wide registers.
-    bytes.chunks(255).map(|part| u32::from(part.iter().map(|byte| u8::from(*byte == b'\n')).sum::<u8>())).sum()
+    bytes.chunks(255).map(|part| u32::from(part.iter().map(|byte| u8::from(*byte == end)).sum::<u8>())).sum()
+}
+
+/// LF, or a lone CR in a file that holds no LF.
+fn line_break(bytes: &[u8]) -> u8 {
+    if bytes.contains(&b'\n') { b'\n' } else { b'\r' }
 }
 
 fn line_end(bytes: &[u8], start: usize) -> usize {
-    bytes.iter().skip(start).position(|byte| *byte == b'\n').map_or(bytes.len(), |length| start + length)
+    let end = line_break(bytes);
+    bytes.iter().skip(start).position(|byte| *byte == end).map_or(bytes.len(), |length| start + length)
 }
 
 fn refuse_other_formats(bytes: &[u8]) -> Result<(), Unreadable> {
@@ -266,7 +274,7 @@ mod tests {
     #[test]
     fn every_delimiter_and_line_end() {
         for delimiter in [",", ";", "\t", "|"] {
-            for end in ["\n", "\r\n"] {
+            for end in ["\n", "\r\n", "\r"] {
                 for mark in ["", "\u{FEFF}"] {
                     let text =
                         format!("{mark}image{delimiter}label{end}a.png{delimiter}x{end}b.png{delimiter} y {end}");

@@ -7,7 +7,8 @@
 //!   dealt first, because scikit-learn reverses a stable ascending sort. (Releases that sorted without
 //!   `kind="stable"` broke ties as the processor's vector unit happened to; no program can equal those.)
 //! * **The order of patients.** numpy sorts numbers as numbers and texts by code point. Our patients are texts, so
-//!   [`ranks`] sorts them as numbers when pandas would have read the column as whole numbers, else as texts.
+//!   [`ranks`] sorts them as numbers when each is a whole number as one writes it, else as texts. (Padded numbers of
+//!   unequal width, `017` beside `9`, are texts here: pandas reads them as numbers unless told `dtype=str`.)
 
 use super::SplitError;
 use super::mt19937::Mt19937;

@@ -406,6 +406,16 @@ impl Problems {
         );
     }
 
+    /// E0105: a label that two classes of `merge` take in.
+    pub fn label_merged_twice(&mut self, label: &str, first: Span, second: Span) {
+        self.push(
+            Diagnostic::new(Code::E0105, format!("`merge` puts the label `{label}` into two classes"))
+                .label(second, "takes it again")
+                .label(first, "takes it first")
+                .help("take it out of one of the lists; an image has one class"),
+        );
+    }
+
     /// E0106: a value from outside for a `param` that is not there.
     /// `elsewhere`: a used file that declares one of this name, which this file does not import.
     pub fn no_such_param(&mut self, name: &str, span: Span, params: &[&str], elsewhere: Option<&str>) {
