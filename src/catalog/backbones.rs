@@ -118,6 +118,27 @@ impl Card {
         !matches!(self.architecture, Architecture::Later)
     }
 
+    /// What sides of images must be multiples of; 1 for all but vision transformers.
+    #[must_use]
+    pub const fn patch(&self) -> u32 {
+        match &self.architecture {
+            // A patch has a few dozen pixels a side.
+            #[expect(clippy::cast_possible_truncation, reason = "see above")]
+            Architecture::VisionTransformer(shape) => shape.patch as u32,
+            Architecture::ResNet(_)
+            | Architecture::ResNetV2(_)
+            | Architecture::SeNet(_)
+            | Architecture::Vgg(_)
+            | Architecture::DenseNet(_)
+            | Architecture::Efficient(_)
+            | Architecture::InceptionV3 { .. }
+            | Architecture::InceptionResNetV2
+            | Architecture::Xception { .. }
+            | Architecture::NasNet(_)
+            | Architecture::Later => 1,
+        }
+    }
+
     /// The words for its weights, each once.
     #[must_use]
     pub fn words(&self) -> Vec<&'static str> {
@@ -197,8 +218,24 @@ pub enum Architecture {
     Vgg([usize; 5]),
     /// DenseNet.
     DenseNet(DenseNet),
-    /// EfficientNet-Lite0.
-    EfficientNetLite0,
+    /// EfficientNet, its Lite variant, MobileNet v1 and v2.
+    Efficient(Efficient),
+    /// Inception v3.
+    InceptionV3 {
+        /// Do its average pools count the zeros around an image?
+        counted: bool,
+    },
+    /// Inception-ResNet v2.
+    InceptionResNetV2,
+    /// Xception.
+    Xception {
+        /// TensorFlow's epsilon and padding instead of PyTorch's.
+        tensorflow: bool,
+    },
+    /// NASNet-A.
+    NasNet(NasNet),
+    /// Vision transformer.
+    VisionTransformer(VisionTransformer),
 }
 
 impl Architecture {
@@ -206,10 +243,71 @@ impl Architecture {
     #[must_use]
     pub const fn is_residual(&self) -> bool {
         match self {
-            Self::ResNet(_) | Self::ResNetV2(_) | Self::SeNet(_) | Self::EfficientNetLite0 => true,
-            Self::Vgg(_) | Self::DenseNet(_) | Self::Later => false,
+            Self::ResNet(_) | Self::ResNetV2(_) | Self::SeNet(_) | Self::VisionTransformer(_) => true,
+            Self::Efficient(shape) => !matches!(shape.kind, EfficientKind::Mobile1),
+            Self::Vgg(_)
+            | Self::DenseNet(_)
+            | Self::InceptionV3 { .. }
+            | Self::InceptionResNetV2
+            | Self::Xception { .. }
+            | Self::NasNet(_)
+            | Self::Later => false,
         }
     }
+}
+
+/// An EfficientNet (Tan and Le 2019) or a MobileNet (Howard et al. 2017, Sandler et al. 2018).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Efficient {
+    /// Its table of blocks.
+    pub kind: EfficientKind,
+    /// Factor of channels.
+    pub width: f64,
+    /// Factor of blocks.
+    pub depth: f64,
+    /// TensorFlow's epsilon and padding instead of PyTorch's.
+    pub tensorflow: bool,
+}
+
+/// Tables of depthwise blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EfficientKind {
+    /// With squeeze-and-excitation.
+    EfficientNet,
+    /// Without; `ReLU6`; stem, head, first and last stage keep their size.
+    Lite,
+    /// MobileNet v1: no residuals.
+    Mobile1,
+    /// MobileNet v2.
+    Mobile2,
+}
+
+/// A NASNet-A (Zoph et al. 2017).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NasNet {
+    /// Channels after the stem.
+    pub stem: usize,
+    /// Cells of each scale.
+    pub cells: usize,
+    /// Features, 24 times a first cell's channels.
+    pub features: usize,
+    /// The cell after a reduction reads the two cells that the reduction read, else those before it.
+    pub skip: bool,
+    /// Maximum pools see zeros around an image.
+    pub zeros: bool,
+}
+
+/// A vision transformer (Dosovitskiy et al. 2020).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct VisionTransformer {
+    /// Side of a patch in pixels.
+    pub patch: usize,
+    /// Numbers a token.
+    pub width: usize,
+    /// Blocks.
+    pub depth: usize,
+    /// Heads of attention.
+    pub heads: usize,
 }
 
 /// A ResNet or ResNeXt (He et al. 2015, Xie et al. 2016).

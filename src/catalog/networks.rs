@@ -7,7 +7,10 @@
 //! (nasnetmobile's are its paper's). Tags, inputs and licences are those of timm 1.0.31; accuracies those of
 //! its table `results/results-imagenet.csv` (0: not in that table).
 
-use super::backbones::{Architecture, Card, DenseNet, Head, Input, Pretrained, ResNet, ResNetV2, SeBlock, SeNet};
+use super::backbones::{
+    Architecture, Card, DenseNet, Efficient, EfficientKind, Head, Input, NasNet, Pretrained, ResNet, ResNetV2, SeBlock,
+    SeNet, VisionTransformer,
+};
 use crate::study::{Filter, Normalize};
 
 /// What a family's networks share.
@@ -112,6 +115,31 @@ const fn qubvel(bottleneck: bool, blocks: [usize; 4], excite: bool) -> Architect
 
 const fn senet(block: SeBlock, blocks: [usize; 4], padded_pool: bool) -> Architecture {
     Architecture::SeNet(SeNet { block, blocks, padded_pool })
+}
+
+const fn efficientnet(width: f64, depth: f64) -> Architecture {
+    Architecture::Efficient(Efficient { kind: EfficientKind::EfficientNet, width, depth, tensorflow: true })
+}
+
+const fn efficientnet_lite(width: f64, depth: f64) -> Architecture {
+    Architecture::Efficient(Efficient { kind: EfficientKind::Lite, width, depth, tensorflow: true })
+}
+
+const fn mobilenet(kind: EfficientKind, width: f64, tensorflow: bool) -> Architecture {
+    Architecture::Efficient(Efficient { kind, width, depth: 1.0, tensorflow })
+}
+
+const fn nasnet(large: bool, zeros: bool) -> Architecture {
+    let (stem, cells, features) = if large { (96, 6, 4032) } else { (32, 4, 1056) };
+    Architecture::NasNet(NasNet { stem, cells, features, skip: large, zeros })
+}
+
+const fn vit_base(patch: usize) -> Architecture {
+    Architecture::VisionTransformer(VisionTransformer { patch, width: 768, depth: 12, heads: 12 })
+}
+
+const fn vit_large(patch: usize) -> Architecture {
+    Architecture::VisionTransformer(VisionTransformer { patch, width: 1024, depth: 24, heads: 16 })
 }
 
 const fn densenet(layers: [usize; 4], eps: f64) -> Architecture {
@@ -334,35 +362,65 @@ pub(super) const NETWORKS: &[Card] = &[
         .keras(densenet([6, 12, 48, 32], 1.001e-5))
         .of(1_920, 20_013_928, 4.29)
         .with(BICUBIC, &[imagenet("tv_in1k", BICUBIC, APACHE, 77.286)]),
-    network!("inceptionv3", "inception_v3", "Inception v3.", INCEPTION, Architecture::Later)
+    network!("inceptionv3", "inception_v3", "Inception v3.", INCEPTION, Architecture::InceptionV3 { counted: true })
         .of(2_048, 23_834_568, 5.71)
+        .keras(Architecture::InceptionV3 { counted: false })
         .with(
             INCEPTION_299,
             &[imagenet("tf_in1k", INCEPTION_299, APACHE, 77.862), imagenet("tv_in1k", INCEPTION_299, APACHE, 77.434)],
         ),
-    network!("inceptionresnetv2", "inception_resnet_v2", "Inception-ResNet v2.", INCEPTION_RESNET, Architecture::Later)
-        .of(1_536, 55_843_464, 13.16)
-        .with(TENSORFLOW_299, &[imagenet("tf_in1k", TENSORFLOW_299, APACHE, 80.462)]),
-    network!("xception", "legacy_xception", "Xception.", XCEPTION, Architecture::Later)
+    network!(
+        "inceptionresnetv2",
+        "inception_resnet_v2",
+        "Inception-ResNet v2.",
+        INCEPTION_RESNET,
+        Architecture::InceptionResNetV2
+    )
+    .of(1_536, 55_843_464, 13.16)
+    .keras(Architecture::InceptionResNetV2)
+    .with(TENSORFLOW_299, &[imagenet("tf_in1k", TENSORFLOW_299, APACHE, 80.462)]),
+    network!("xception", "legacy_xception", "Xception.", XCEPTION, Architecture::Xception { tensorflow: false })
         .of(2_048, 22_855_952, 8.36)
+        .keras(Architecture::Xception { tensorflow: true })
         .with(TENSORFLOW_299, &[imagenet("tf_in1k", TENSORFLOW_299, APACHE, 79.04)]),
-    network!("nasnetlarge", "nasnetalarge", "NASNet-A large.", NASNET, Architecture::Later)
+    network!("nasnetlarge", "nasnetalarge", "NASNet-A large.", NASNET, nasnet(true, false))
         .of(4_032, 88_753_150, 23.78)
+        .keras(nasnet(true, true))
         .with(TENSORFLOW_331, &[imagenet("tf_in1k", TENSORFLOW_331, APACHE, 82.626)]),
-    network!("nasnetmobile", "nasnetmobile", "NASNet-A mobile.", NASNET, Architecture::Later)
+    network!("nasnetmobile", "nasnetmobile", "NASNet-A mobile.", NASNET, nasnet(false, true))
         .of(1_056, 5_289_978, 0.56)
+        .keras(nasnet(false, true))
         .with(HALF, &[]),
-    network!("mobilenet", "mobilenetv1_100", "MobileNet v1.", MOBILENET, Architecture::Later)
+    network!("mobilenet", "mobilenetv1_100", "MobileNet v1.", MOBILENET, mobilenet(EfficientKind::Mobile1, 1.0, false))
         .of(1_024, 4_231_976, 0.57)
+        .keras(mobilenet(EfficientKind::Mobile1, 1.0, true))
         .with(HALF, &[imagenet("ra4_e3600_r224_in1k", HALF, APACHE, 0.0)]),
-    network!("mobilenetv2", "mobilenetv2_100", "MobileNet v2.", MOBILENET, Architecture::Later)
-        .of(1_280, 3_504_872, 0.30)
-        .with(BICUBIC, &[imagenet("ra_in1k", BICUBIC, APACHE, 72.976)]),
-    network!("efficientnet_b0", "tf_efficientnet_b0", "EfficientNet-B0.", EFFICIENTNET, Architecture::Later)
+    network!(
+        "mobilenetv2",
+        "mobilenetv2_100",
+        "MobileNet v2.",
+        MOBILENET,
+        mobilenet(EfficientKind::Mobile2, 1.0, false)
+    )
+    .of(1_280, 3_504_872, 0.30)
+    .keras(mobilenet(EfficientKind::Mobile2, 1.0, true))
+    .with(BICUBIC, &[imagenet("ra_in1k", BICUBIC, APACHE, 72.976)]),
+    network!(
+        "mobilenetv2_035",
+        "mobilenetv2_035",
+        "MobileNet v2 of 0.35 times the channels.",
+        MOBILENET,
+        mobilenet(EfficientKind::Mobile2, 0.35, false)
+    )
+    .of(1_280, 1_677_128, 0.059)
+    .with(BICUBIC, &[]),
+    network!("efficientnet_b0", "tf_efficientnet_b0", "EfficientNet-B0.", EFFICIENTNET, efficientnet(1.0, 1.0))
         .of(1_280, 5_288_548, 0.39)
+        .keras(efficientnet(1.0, 1.0))
         .with(BICUBIC, &[imagenet("aa_in1k", BICUBIC, APACHE, 76.834), noisy_student("ns_jft_in1k", BICUBIC, 78.67)]),
-    network!("efficientnet_b1", "tf_efficientnet_b1", "EfficientNet-B1.", EFFICIENTNET, Architecture::Later)
+    network!("efficientnet_b1", "tf_efficientnet_b1", "EfficientNet-B1.", EFFICIENTNET, efficientnet(1.0, 1.1))
         .of(1_280, 7_794_184, 0.69)
+        .keras(efficientnet(1.0, 1.1))
         .with(
             efficient(240, 0.882),
             &[
@@ -370,8 +428,9 @@ pub(super) const NETWORKS: &[Card] = &[
                 noisy_student("ns_jft_in1k", efficient(240, 0.882), 81.394),
             ],
         ),
-    network!("efficientnet_b2", "tf_efficientnet_b2", "EfficientNet-B2.", EFFICIENTNET, Architecture::Later)
+    network!("efficientnet_b2", "tf_efficientnet_b2", "EfficientNet-B2.", EFFICIENTNET, efficientnet(1.1, 1.2))
         .of(1_408, 9_109_994, 0.99)
+        .keras(efficientnet(1.1, 1.2))
         .with(
             efficient(260, 0.89),
             &[
@@ -379,8 +438,9 @@ pub(super) const NETWORKS: &[Card] = &[
                 noisy_student("ns_jft_in1k", efficient(260, 0.89), 82.378),
             ],
         ),
-    network!("efficientnet_b3", "tf_efficientnet_b3", "EfficientNet-B3.", EFFICIENTNET, Architecture::Later)
+    network!("efficientnet_b3", "tf_efficientnet_b3", "EfficientNet-B3.", EFFICIENTNET, efficientnet(1.2, 1.4))
         .of(1_536, 12_233_232, 1.83)
+        .keras(efficientnet(1.2, 1.4))
         .with(
             efficient(300, 0.904),
             &[
@@ -388,8 +448,9 @@ pub(super) const NETWORKS: &[Card] = &[
                 noisy_student("ns_jft_in1k", efficient(300, 0.904), 84.056),
             ],
         ),
-    network!("efficientnet_b4", "tf_efficientnet_b4", "EfficientNet-B4.", EFFICIENTNET, Architecture::Later)
+    network!("efficientnet_b4", "tf_efficientnet_b4", "EfficientNet-B4.", EFFICIENTNET, efficientnet(1.4, 1.8))
         .of(1_792, 19_341_616, 4.39)
+        .keras(efficientnet(1.4, 1.8))
         .with(
             efficient(380, 0.922),
             &[
@@ -397,8 +458,9 @@ pub(super) const NETWORKS: &[Card] = &[
                 noisy_student("ns_jft_in1k", efficient(380, 0.922), 85.162),
             ],
         ),
-    network!("efficientnet_b5", "tf_efficientnet_b5", "EfficientNet-B5.", EFFICIENTNET, Architecture::Later)
+    network!("efficientnet_b5", "tf_efficientnet_b5", "EfficientNet-B5.", EFFICIENTNET, efficientnet(1.6, 2.2))
         .of(2_048, 30_389_784, 10.27)
+        .keras(efficientnet(1.6, 2.2))
         .with(
             efficient(456, 0.934),
             &[
@@ -406,8 +468,9 @@ pub(super) const NETWORKS: &[Card] = &[
                 noisy_student("ns_jft_in1k", efficient(456, 0.934), 86.088),
             ],
         ),
-    network!("efficientnet_b6", "tf_efficientnet_b6", "EfficientNet-B6.", EFFICIENTNET, Architecture::Later)
+    network!("efficientnet_b6", "tf_efficientnet_b6", "EfficientNet-B6.", EFFICIENTNET, efficientnet(1.8, 2.6))
         .of(2_304, 43_040_704, 19.07)
+        .keras(efficientnet(1.8, 2.6))
         .with(
             efficient(528, 0.942),
             &[
@@ -415,8 +478,9 @@ pub(super) const NETWORKS: &[Card] = &[
                 noisy_student("ns_jft_in1k", efficient(528, 0.942), 86.456),
             ],
         ),
-    network!("efficientnet_b7", "tf_efficientnet_b7", "EfficientNet-B7.", EFFICIENTNET, Architecture::Later)
+    network!("efficientnet_b7", "tf_efficientnet_b7", "EfficientNet-B7.", EFFICIENTNET, efficientnet(2.0, 3.1))
         .of(2_560, 66_347_960, 37.75)
+        .keras(efficientnet(2.0, 3.1))
         .with(
             efficient(600, 0.949),
             &[
@@ -424,8 +488,9 @@ pub(super) const NETWORKS: &[Card] = &[
                 noisy_student("ns_jft_in1k", efficient(600, 0.949), 86.84),
             ],
         ),
-    network!("efficientnet_l2", "tf_efficientnet_l2", "EfficientNet-L2.", EFFICIENTNET, Architecture::Later)
+    network!("efficientnet_l2", "tf_efficientnet_l2", "EfficientNet-L2.", EFFICIENTNET, efficientnet(4.3, 5.3))
         .of(5_504, 480_309_308, 475.70)
+        .keras(efficientnet(4.3, 5.3))
         .with(
             efficient(800, 0.96),
             &[
@@ -438,7 +503,7 @@ pub(super) const NETWORKS: &[Card] = &[
         "tf_efficientnet_lite0",
         "EfficientNet-Lite0: no squeeze-and-excitation, ReLU6.",
         EFFICIENTNET,
-        Architecture::EfficientNetLite0
+        efficientnet_lite(1.0, 1.0)
     )
     .of(1_280, 4_652_008, 0.39)
     .with(HALF, &[imagenet("in1k", HALF, APACHE, 74.83)]),
@@ -447,7 +512,7 @@ pub(super) const NETWORKS: &[Card] = &[
         "tf_efficientnet_lite1",
         "EfficientNet-Lite1: no squeeze-and-excitation, ReLU6.",
         EFFICIENTNET,
-        Architecture::Later
+        efficientnet_lite(1.0, 1.1)
     )
     .of(1_280, 5_416_680, 0.60)
     .with(lite(240, 0.882), &[imagenet("in1k", lite(240, 0.882), APACHE, 76.644)]),
@@ -456,7 +521,7 @@ pub(super) const NETWORKS: &[Card] = &[
         "tf_efficientnet_lite2",
         "EfficientNet-Lite2: no squeeze-and-excitation, ReLU6.",
         EFFICIENTNET,
-        Architecture::Later
+        efficientnet_lite(1.1, 1.2)
     )
     .of(1_280, 6_092_072, 0.86)
     .with(lite(260, 0.89), &[imagenet("in1k", lite(260, 0.89), APACHE, 77.464)]),
@@ -465,7 +530,7 @@ pub(super) const NETWORKS: &[Card] = &[
         "tf_efficientnet_lite3",
         "EfficientNet-Lite3: no squeeze-and-excitation, ReLU6.",
         EFFICIENTNET,
-        Architecture::Later
+        efficientnet_lite(1.2, 1.4)
     )
     .of(1_280, 8_197_096, 1.61)
     .with(lite_bilinear(300, 0.904), &[imagenet("in1k", lite_bilinear(300, 0.904), APACHE, 79.808)]),
@@ -474,7 +539,7 @@ pub(super) const NETWORKS: &[Card] = &[
         "tf_efficientnet_lite4",
         "EfficientNet-Lite4: no squeeze-and-excitation, ReLU6.",
         EFFICIENTNET,
-        Architecture::Later
+        efficientnet_lite(1.4, 1.8)
     )
     .of(1_280, 13_006_568, 3.94)
     .with(lite_bilinear(380, 0.92), &[imagenet("in1k", lite_bilinear(380, 0.92), APACHE, 81.532)]),
@@ -483,7 +548,7 @@ pub(super) const NETWORKS: &[Card] = &[
         "vit_base_patch16_224",
         "Vision transformer, base, patches of 16 pixels, 224 pixels a side.",
         VIT,
-        Architecture::Later
+        vit_base(16)
     )
     .of(768, 86_567_656, 17.56)
     .with(
@@ -500,7 +565,7 @@ pub(super) const NETWORKS: &[Card] = &[
         "vit_base_patch16_384",
         "Vision transformer, base, patches of 16 pixels, 384 pixels a side.",
         VIT,
-        Architecture::Later
+        vit_base(16)
     )
     .of(768, 86_859_496, 55.48)
     .with(
@@ -515,7 +580,7 @@ pub(super) const NETWORKS: &[Card] = &[
         "vit_base_patch32_224",
         "Vision transformer, base, patches of 32 pixels, 224 pixels a side.",
         VIT,
-        Architecture::Later
+        vit_base(32)
     )
     .of(768, 88_224_232, 4.41)
     .with(
@@ -531,7 +596,7 @@ pub(super) const NETWORKS: &[Card] = &[
         "vit_base_patch32_384",
         "Vision transformer, base, patches of 32 pixels, 384 pixels a side.",
         VIT,
-        Architecture::Later
+        vit_base(32)
     )
     .of(768, 88_297_192, 13.04)
     .with(VIT_384, &[imagenet("augreg_in21k_ft_in1k", VIT_384, APACHE, 83.35)]),
@@ -540,7 +605,7 @@ pub(super) const NETWORKS: &[Card] = &[
         "vit_large_patch16_224",
         "Vision transformer, large, patches of 16 pixels, 224 pixels a side.",
         VIT,
-        Architecture::Later
+        vit_large(16)
     )
     .of(1_024, 304_326_632, 61.55)
     .with(
@@ -556,7 +621,7 @@ pub(super) const NETWORKS: &[Card] = &[
         "vit_large_patch16_384",
         "Vision transformer, large, patches of 16 pixels, 384 pixels a side.",
         VIT,
-        Architecture::Later
+        vit_large(16)
     )
     .of(1_024, 304_715_752, 191.07)
     .with(VIT_384, &[imagenet("augreg_in21k_ft_in1k", VIT_384, APACHE, 87.084)]),
@@ -565,7 +630,7 @@ pub(super) const NETWORKS: &[Card] = &[
         "vit_large_patch32_224",
         "Vision transformer, large, patches of 32 pixels, 224 pixels a side.",
         VIT,
-        Architecture::Later
+        vit_large(32)
     )
     .of(1_024, 306_535_400, 15.38)
     .with(VIT_224, &[imagenet21k("orig_in21k", VIT_224, 0)]),
@@ -574,7 +639,7 @@ pub(super) const NETWORKS: &[Card] = &[
         "vit_large_patch32_384",
         "Vision transformer, large, patches of 32 pixels, 384 pixels a side.",
         VIT,
-        Architecture::Later
+        vit_large(32)
     )
     .of(1_024, 306_632_680, 45.28)
     .with(VIT_384, &[imagenet("orig_in21k_ft_in1k", VIT_384, APACHE, 81.51)]),

@@ -71,6 +71,12 @@ fn network(reader: &mut Reader<'_>, study: &Study) {
     {
         let backbone = place(reader, "model.backbone");
         reader.evaluator.problems.image_too_small(card.name, side, card.smallest_side, at, backbone);
+    } else if reader.sound(&["images.prepare"])
+        && !side.is_multiple_of(card.patch())
+        && let Some(at) = reader.places.get("images.resize")
+    {
+        let backbone = place(reader, "model.backbone");
+        reader.evaluator.problems.image_cuts_patches(card.name, side, card.patch(), at, backbone);
     }
     let (wants, got) = (study.model.input().normalize, study.images.normalize);
     if study.model.weights.word().is_some()

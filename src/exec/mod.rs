@@ -166,7 +166,7 @@ fn check_weights(plan: &Plan, context: &Context<'_>) -> Result<(), RunError> {
     if plan.steps.iter().all(|step| step.action != Action::Run) {
         return Ok(());
     }
-    let network = Network::new(plan.study.model.backbone, plan.dataset.classes.len(), 0, &choose(Choice::Cpu)?.1);
+    let network = Network::of(&plan.study, plan.dataset.classes.len(), 0, &choose(Choice::Cpu)?.1);
     match weights::load(network, &found.bytes, Head::Replace) {
         Ok(_) => Ok(()),
         Err(error) => Err(RunError::Problems(weights_problem(context.variant, &error))),

@@ -70,6 +70,10 @@ fn special(architecture: &Architecture, slot: &Slot) -> Option<First> {
         let first = if ends(".bias") { First::Constant(0.0) } else { First::Normal(0.01) };
         slot.in_head.then_some(first)
     };
+    let fan_in = || match slot.shape.as_slice() {
+        &[_, inputs, height, width] => Some(First::Uniform(1.0 / as_f64(inputs * height * width).sqrt())),
+        _ => None,
+    };
     match architecture {
         Architecture::ResNet(shape) => identity(if shape.bottleneck { ".bn3.weight" } else { ".bn2.weight" }),
         Architecture::ResNetV2(shape) => {
@@ -82,7 +86,23 @@ fn special(architecture: &Architecture, slot: &Slot) -> Option<First> {
             _ if slot.in_head && ends(".bias") => Some(First::Constant(0.0)),
             _ => None,
         },
-        Architecture::SeNet(_) | Architecture::EfficientNetLite0 | Architecture::Later => None,
+        // torch's own: uniform within 1 / sqrt(fan-in), biases too.
+        Architecture::InceptionResNetV2 | Architecture::NasNet(_) => fan_in(),
+        Architecture::InceptionV3 { .. } => (slot.shape.len() == 4).then_some(First::Normal(0.1)),
+        // The fan-out of a depthwise kernel is that of all channels here.
+        Architecture::Xception { .. } => match slot.shape.as_slice() {
+            &[outputs, _, height, width] => Some(First::Normal((2.0 / as_f64(outputs * height * width)).sqrt())),
+            _ => None,
+        },
+        Architecture::VisionTransformer(_) => match slot.name.as_str() {
+            "cls_token" => Some(First::Normal(1e-6)),
+            "pos_embed" => Some(First::Normal(0.02)),
+            "patch_embed.proj.bias" => None,
+            _ if slot.shape.len() == 4 => fan_in(),
+            _ if slot.shape.len() == 2 => Some(First::Normal(0.02)),
+            _ => None,
+        },
+        Architecture::SeNet(_) | Architecture::Efficient(_) | Architecture::Later => None,
     }
 }
 

@@ -139,6 +139,13 @@ impl ConvolutionShape {
 }
 
 impl Convolution {
+    /// Channels out.
+    #[must_use]
+    pub fn outputs(&self) -> usize {
+        let [outputs, _, _, _] = self.weight.lazy_shape().dims();
+        outputs
+    }
+
     /// # Shapes
     /// `[images, inputs, height, width]` to `[images, outputs, (height + padding - kernel) / stride + 1, ...]`.
     #[must_use]

@@ -9,25 +9,33 @@ use std::sync::{Arc, Mutex, PoisonError};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
+use self::layers::global_average;
 use crate::catalog::backbones::{Architecture, Card, Head};
 use crate::study;
 
 mod densenet;
+mod depth;
 mod efficientnet;
 mod freeze;
+mod inception;
 mod initialise;
 mod layers;
 mod names;
+mod nasnet;
 mod norm;
 mod pool;
+mod positions;
 mod resnet;
 mod resnetv2;
 mod senet;
 mod vgg;
+mod vit;
 pub mod weights;
+mod wiring;
+mod xception;
 
 pub use densenet::DenseNet;
-pub use efficientnet::EfficientNet;
+pub use depth::{depths, rate_scales};
 pub use freeze::Frozen;
 pub use layers::{Activation, Convolution, ConvolutionShape, LayerNorm, Linear, Padding, Squeeze, conv};
 pub use names::{Kind, Slot, slots};
@@ -37,6 +45,8 @@ pub use resnet::ResNet;
 pub use resnetv2::ResNetV2;
 pub use senet::SeNet;
 pub use vgg::Vgg;
+pub use vit::VisionTransformer;
+pub use wiring::Wired;
 
 /// Which statistics batch normalisation uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,13 +132,15 @@ pub enum Backbone {
     Vgg(Vgg),
     /// DenseNet.
     DenseNet(DenseNet),
-    /// EfficientNet-Lite0.
-    EfficientNet(EfficientNet),
+    /// EfficientNet, MobileNet, Inception, Xception, NASNet.
+    Wired(Wired),
+    /// Vision transformer.
+    VisionTransformer(VisionTransformer),
 }
 
 impl Backbone {
     /// A network of this architecture with blank weights; `None` for one that this version does not run.
-    fn new(architecture: &Architecture, device: &Device) -> Option<Self> {
+    fn new(architecture: &Architecture, size: [usize; 2], device: &Device) -> Option<Self> {
         Some(match architecture {
             Architecture::Later => return None,
             Architecture::ResNet(shape) => Self::ResNet(ResNet::new(shape, device)),
@@ -136,7 +148,14 @@ impl Backbone {
             Architecture::SeNet(shape) => Self::SeNet(SeNet::new(shape, device)),
             Architecture::Vgg(convolutions) => Self::Vgg(Vgg::new(convolutions, device)),
             Architecture::DenseNet(shape) => Self::DenseNet(DenseNet::new(shape, device)),
-            Architecture::EfficientNetLite0 => Self::EfficientNet(EfficientNet::lite0(device)),
+            Architecture::Efficient(shape) => Self::Wired(efficientnet::build(*shape, 3, device)),
+            Architecture::InceptionV3 { counted } => Self::Wired(inception::v3(3, *counted, device)),
+            Architecture::InceptionResNetV2 => Self::Wired(inception::resnet_v2(3, device)),
+            Architecture::Xception { tensorflow } => Self::Wired(xception::build(*tensorflow, 3, device)),
+            Architecture::NasNet(shape) => Self::Wired(nasnet::build(*shape, 3, device)),
+            Architecture::VisionTransformer(shape) => {
+                Self::VisionTransformer(VisionTransformer::new(*shape, 3, size, device))
+            }
         })
     }
 
@@ -147,7 +166,8 @@ impl Backbone {
             Self::SeNet(network) => network.features(images, pass),
             Self::Vgg(network) => network.features(images, pass),
             Self::DenseNet(network) => network.features(images, pass),
-            Self::EfficientNet(network) => network.features(images, pass),
+            Self::Wired(network) => global_average(network.forward(images, pass)),
+            Self::VisionTransformer(network) => network.features(images, pass),
         }
     }
 
@@ -157,7 +177,8 @@ impl Backbone {
             Self::ResNet(network) => network.branches(),
             Self::ResNetV2(network) => network.branches(),
             Self::SeNet(network) => network.branches(),
-            Self::EfficientNet(network) => network.branches(),
+            Self::Wired(network) => network.branches(),
+            Self::VisionTransformer(network) => network.branches(),
             Self::Vgg(_) | Self::DenseNet(_) => 0,
         }
     }
@@ -183,7 +204,21 @@ impl Network {
     /// parameter learns.
     #[must_use]
     pub fn new(backbone: study::Backbone, classes: usize, seed: u64, device: &Device) -> Self {
-        Self::built(backbone, Flavour::Timm, &backbone.card().architecture, classes, seed, device)
+        let side = backbone.card().input.side as usize;
+        Self::sized(backbone, classes, [side; 2], seed, device)
+    }
+
+    /// The network of a study, for its images.
+    #[must_use]
+    pub fn of(study: &study::Study, classes: usize, seed: u64, device: &Device) -> Self {
+        Self::sized(study.model.backbone, classes, [study.images.side() as usize; 2], seed, device)
+    }
+
+    /// [`Self::new`] for images of a height and width. Only a vision transformer asks for them: its table of positions
+    /// has a row a patch, and both sides must be multiples of the patch's.
+    #[must_use]
+    pub fn sized(backbone: study::Backbone, classes: usize, size: [usize; 2], seed: u64, device: &Device) -> Self {
+        Self::built(backbone, Flavour::Timm, &backbone.card().architecture, (classes, size), seed, device)
             .expect("invariant: a `Backbone` is one that this version runs")
     }
 
@@ -191,18 +226,19 @@ impl Network {
     #[must_use]
     pub fn keras(backbone: study::Backbone, classes: usize, seed: u64, device: &Device) -> Option<Self> {
         let architecture = backbone.card().keras.as_ref()?;
-        Self::built(backbone, Flavour::Keras, architecture, classes, seed, device)
+        let side = backbone.card().input.side as usize;
+        Self::built(backbone, Flavour::Keras, architecture, (classes, [side; 2]), seed, device)
     }
 
     fn built(
         of: study::Backbone,
         flavour: Flavour,
         architecture: &Architecture,
-        classes: usize,
+        (classes, size): (usize, [usize; 2]),
         seed: u64,
         device: &Device,
     ) -> Option<Self> {
-        let backbone = Backbone::new(architecture, device)?;
+        let backbone = Backbone::new(architecture, size, device)?;
         let head = Linear::new(of.card().features as usize, classes, device);
         Some(initialise::draw(Self { backbone, head, of, flavour }, architecture, seed))
     }
@@ -259,6 +295,19 @@ impl Network {
         freeze::freeze(self, what)
     }
 
+    /// Rows and columns of a vision transformer's patches.
+    pub(crate) fn grid(&self) -> Option<[usize; 2]> {
+        match &self.backbone {
+            Backbone::VisionTransformer(network) => Some(network.grid()),
+            Backbone::ResNet(_)
+            | Backbone::ResNetV2(_)
+            | Backbone::SeNet(_)
+            | Backbone::Vgg(_)
+            | Backbone::DenseNet(_)
+            | Backbone::Wired(_) => None,
+        }
+    }
+
     /// Residual branches that drop path may leave out, in order of the forward pass; the rows of [`Pass::paths`].
     #[must_use]
     pub fn branches(&self) -> usize {
@@ -266,19 +315,21 @@ impl Network {
     }
 
     /// How often each residual branch is skipped where the last one is so at `rate`: evenly more from the first, which
-    /// never is, to the last (Huang et al. 2016); in an EfficientNet a step short of it, as in TensorFlow's and timm's.
+    /// never is, to the last (Huang et al. 2016); in an EfficientNet a step short of it, as in TensorFlow's and timm's;
+    /// in a vision transformer two branches a block, equally often.
     #[must_use]
     pub fn drop_rates(&self, rate: f64) -> Vec<f64> {
         let count = u32::try_from(self.branches()).unwrap_or(u32::MAX);
-        let steps = match self.backbone {
-            Backbone::EfficientNet(_) => count,
+        let (each, steps) = match self.backbone {
+            Backbone::Wired(_) => (1, count),
+            Backbone::VisionTransformer(_) => (2, (count / 2).saturating_sub(1)),
             Backbone::ResNet(_)
             | Backbone::ResNetV2(_)
             | Backbone::SeNet(_)
             | Backbone::Vgg(_)
-            | Backbone::DenseNet(_) => count.saturating_sub(1),
+            | Backbone::DenseNet(_) => (1, count.saturating_sub(1)),
         };
-        (0..count).map(|index| rate * f64::from(index) / f64::from(steps.max(1))).collect()
+        (0..count).map(|index| rate * f64::from(index / each) / f64::from(steps.max(1))).collect()
     }
 
     /// What the catalog knows of this network.

@@ -105,7 +105,7 @@ pub fn features(
     on_event: &mut dyn FnMut(Event) -> Flow,
 ) -> Result<FeatureTable, TrainError> {
     let device = device.clone().inner();
-    let network = Network::new(study.model.backbone, 1, study.seed, &device);
+    let network = Network::of(study, 1, study.seed, &device);
     let (network, _) = weights::load(network, backbone, Head::Replace)?;
     let columns = network.feature_count();
     let all: Vec<usize> = (0..images).collect();
@@ -135,7 +135,7 @@ pub fn predict(
     on_event: &mut dyn FnMut(Event) -> Flow,
 ) -> Result<Vec<Vec<f32>>, TrainError> {
     let device = device.clone().inner();
-    let network = Network::new(study.model.backbone, classes, study.seed, &device);
+    let network = Network::of(study, classes, study.seed, &device);
     let (network, _) = weights::load(network, model, Head::Keep)?;
     let mut rows = Vec::with_capacity(indices.len());
     let loader = Loader { prepared, labels: &[], classes, side: study.images.side() as usize, mean, std };

@@ -182,7 +182,7 @@ impl<'a> Run<'a> {
         // folds start from weights and orders of their own
         let seed = DrawKey { seed: study.seed, stage: Stage::Folds, epoch: input.fold, sample: u64::MAX }.bits();
         let device = input.device.clone().autodiff();
-        let mut network = Network::new(study.model.backbone, classes, seed, &device);
+        let mut network = Network::of(study, classes, seed, &device);
         if let Some(bytes) = input.weights {
             (network, _) = weights::load(network, bytes, Head::Replace)?;
         }

@@ -94,6 +94,20 @@ impl Problems {
         self.push(diagnostic.help(format!("write  resize({smallest})  or larger")));
     }
 
+    /// E0403: a vision transformer's patches do not cover the images.
+    pub fn image_cuts_patches(&mut self, backbone: &str, side: u32, patch: u32, at: Span, model: Option<Span>) {
+        let mut diagnostic = Diagnostic::new(
+            Code::E0403,
+            format!("images of {side} pixels are no whole number of the patches of `{backbone}`"),
+        )
+        .label(at, format!("{side} pixels a side"));
+        if let Some(model) = model {
+            diagnostic = diagnostic.label(model, format!("patches of {patch} pixels a side"));
+        }
+        let near = (side + patch / 2) / patch * patch;
+        self.push(diagnostic.help(format!("write  resize({})", near.max(patch))));
+    }
+
     /// W0404: another normalisation than the weights'.
     pub fn normalize_differs(&mut self, backbone: &str, wants: &str, got: &str, at: Span, weights: Span) {
         self.push(

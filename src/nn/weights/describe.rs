@@ -4,11 +4,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use burn::tensor::Device;
+
+use crate::catalog::backbones::{Backbone, Card};
+use crate::nn::{Network, slots};
+
 /// Shapes by name.
 pub(super) type Shapes = BTreeMap<String, Vec<usize>>;
 
-/// timm's name where it is certain, else a few words.
-pub(super) fn describe(shapes: &Shapes) -> String {
+/// timm's name of the network that has these tensors; a few words where none of ours does. Where several have tensors
+/// of these names, it is the one with the most of these shapes, and among equals the one that was asked for.
+pub(super) fn describe(shapes: &Shapes, wanted: &Card) -> String {
+    let same = |card: &Card| card.timm == wanted.timm;
+    let alike = Backbone::all().filter_map(|backbone| {
+        let card = backbone.card();
+        Some((alike(backbone, shapes)?, same(card), card.timm))
+    });
+    if let Some((_, _, timm)) = alike.max_by_key(|(count, asked, _)| (*count, *asked)) {
+        return timm.to_owned();
+    }
     let has = |part: &str| shapes.keys().any(|name| name.contains(part));
     let begins = |prefix: &str| shapes.keys().any(|name| name.starts_with(prefix));
     for prefix in ["module.", "model.", "state_dict.", "backbone."] {
@@ -16,20 +30,18 @@ pub(super) fn describe(shapes: &Shapes) -> String {
             return format!("a model saved with `{prefix}` before every name");
         }
     }
-    if begins("layer1.") && shapes.contains_key("conv1.weight") && !has(".se") {
-        return resnet(shapes, has(".conv3."));
-    }
-    if begins("blocks.") && shapes.contains_key("conv_stem.weight") {
-        return efficient(shapes, has(".se."));
-    }
     let family = if shapes.contains_key("cls_token") {
-        "a vision transformer"
+        "another vision transformer"
+    } else if begins("blocks.") && shapes.contains_key("conv_stem.weight") {
+        "another MobileNet or EfficientNet"
     } else if begins("features.denseblock1.") {
-        "a DenseNet"
+        "another DenseNet"
     } else if begins("features.0.") {
         "a VGG or another torchvision network"
     } else if has(".se") && begins("layer1.") {
-        "an SE-ResNet"
+        "another SE-ResNet"
+    } else if begins("layer1.") && shapes.contains_key("conv1.weight") {
+        "another ResNet"
     } else {
         return match shapes.keys().next() {
             Some(name) => format!("no network known here (its first tensor is `{name}`)"),
@@ -39,34 +51,14 @@ pub(super) fn describe(shapes: &Shapes) -> String {
     family.to_owned()
 }
 
-fn resnet(shapes: &Shapes, bottleneck: bool) -> String {
-    let stages = ["layer1.", "layer2.", "layer3.", "layer4."].map(|stage| members(shapes, stage, 1));
-    match (bottleneck, stages) {
-        (false, [2, 2, 2, 2]) => "resnet18".to_owned(),
-        (false, [3, 4, 6, 3]) => "resnet34".to_owned(),
-        (true, [3, 4, 6, 3]) => "resnet50".to_owned(),
-        (true, [3, 4, 23, 3]) => "resnet101".to_owned(),
-        (true, [3, 8, 36, 3]) => "resnet152".to_owned(),
-        (_, [a, b, c, d]) => format!("a ResNet with {a}, {b}, {c} and {d} blocks"),
-    }
-}
-
-fn efficient(shapes: &Shapes, excites: bool) -> String {
-    let stem = shapes.get("conv_stem.weight").and_then(|shape| shape.first()).copied().unwrap_or(0);
-    let blocks = members(shapes, "blocks.", 2);
-    match (excites, stem, blocks) {
-        (false, 32, 16) => "tf_efficientnet_lite0".to_owned(),
-        (true, 32, 16) => "efficientnet_b0".to_owned(),
-        (false, 32, 17) => "mobilenetv2_100".to_owned(),
-        (false, _, _) => format!("a MobileNet or EfficientNet-Lite with {blocks} blocks and a stem of {stem} channels"),
-        (true, _, _) => format!("an EfficientNet with {blocks} blocks and a stem of {stem} channels"),
-    }
-}
-
-/// Blocks under a prefix: how many different indices (of so many parts) follow it.
-fn members(shapes: &Shapes, prefix: &str, parts: usize) -> usize {
-    let index = |name: &String| -> Option<Vec<String>> {
-        Some(name.strip_prefix(prefix)?.split('.').take(parts).map(str::to_owned).collect())
-    };
-    shapes.keys().filter_map(index).collect::<BTreeSet<_>>().len()
+/// How many tensors have the shape of the network's, if the names are the network's, its head's apart.
+fn alike(backbone: Backbone, shapes: &Shapes) -> Option<usize> {
+    let head = format!("{}.", backbone.card().head.name);
+    let network = Network::new(backbone, 1, 0, &Device::flex());
+    let ours: Shapes =
+        slots(&network).into_iter().filter(|slot| !slot.in_head).map(|slot| (slot.name, slot.shape)).collect();
+    let counted = |name: &&String| !name.starts_with(&head) && !name.ends_with(".num_batches_tracked");
+    let theirs: BTreeSet<&String> = shapes.keys().filter(counted).collect();
+    let equal = theirs.len() == ours.len() && theirs.iter().all(|name| ours.contains_key(*name));
+    equal.then(|| ours.iter().filter(|(name, shape)| shapes.get(*name) == Some(*shape)).count())
 }

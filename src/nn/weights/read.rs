@@ -13,7 +13,7 @@ use serde::Deserializer as _;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 
 use crate::nn::names::{self, Slot};
-use crate::nn::{Network, slots};
+use crate::nn::{Network, positions, slots};
 
 use super::describe::{Shapes, describe};
 use super::problem::{Named, WeightsError};
@@ -55,25 +55,42 @@ pub fn load(network: Network, bytes: &[u8], head: Head) -> Result<(Network, Repo
     let mut values = BTreeMap::new();
     for slot in &wanted {
         if let Some(view) = tensors.get(&slot.name) {
-            values.insert(slot.name.clone(), widen(&slot.name, view)?);
+            values.insert(slot.name.clone(), adapt(&network, slot, view.shape(), widen(&slot.name, view)?));
         }
     }
     let report = Report { loaded: values.len(), head_classes: classes, head_loaded: head == Head::Keep, metadata };
     Ok((names::replace(network, &mut |slot| values.remove(&slot.name)), report))
 }
 
+/// Can a tensor of this shape be made into the slot's? A table of positions of another grid can.
+fn fits(network: &Network, slot: &Slot, shape: &[usize]) -> bool {
+    let positions = slot.name == "pos_embed" && network.grid().is_some();
+    let another_grid = match (shape, slot.shape.as_slice()) {
+        (&[1, rows, width], &[1, _, ours]) => width == ours && positions::square(rows).is_some(),
+        (_, _) => false,
+    };
+    shape == slot.shape || (positions && another_grid)
+}
+
+/// The values for a slot of those of a tensor that [`fits`] it.
+fn adapt(network: &Network, slot: &Slot, shape: &[usize], values: Vec<f32>) -> Vec<f32> {
+    let (Some(grid), &[_, rows, width]) = (network.grid(), shape) else { return values };
+    match positions::square(rows) {
+        Some(old) if slot.name == "pos_embed" && shape != slot.shape => {
+            positions::resample(&values, width, old, grid).unwrap_or(values)
+        }
+        Some(_) | None => values,
+    }
+}
+
 /// Does the file hold these slots, in these shapes, and nothing else but a head and counters?
 fn compare(network: &Network, wanted: &[Slot], shapes: &Shapes) -> Result<(), WeightsError> {
     let model = network.timm_name();
-    let looks_like = describe(shapes);
-    if looks_like != model {
-        return Err(WeightsError::OtherModel { wanted: model.to_owned(), looks_like });
-    }
     let (mut missing, mut unexpected, mut misshapen) = (Named::default(), Named::default(), Named::default());
     for slot in wanted {
         match shapes.get(&slot.name) {
             None => missing.add(&slot.name),
-            Some(shape) if *shape != slot.shape => {
+            Some(shape) if !fits(network, slot, shape) => {
                 misshapen.add(format!("{}: {shape:?} instead of {:?}", slot.name, slot.shape));
             }
             Some(_) => {}
@@ -88,6 +105,10 @@ fn compare(network: &Network, wanted: &[Slot], shapes: &Shapes) -> Result<(), We
     }
     if missing.count + unexpected.count + misshapen.count == 0 {
         return Ok(());
+    }
+    let looks_like = describe(shapes, network.card());
+    if looks_like != model {
+        return Err(WeightsError::OtherModel { wanted: model.to_owned(), looks_like });
     }
     Err(WeightsError::Mismatch { model: model.to_owned(), missing, unexpected, misshapen })
 }
