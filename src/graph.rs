@@ -238,12 +238,7 @@ pub fn build(study: &Study, inputs: &Inputs, folds: &Folds, trained: &[u32]) -> 
         &[(rows, Edge::Order)],
     );
     let features = shares_features(study).then(|| {
-        dag.add(
-            Work::Features,
-            &json!([study.model.backbone, inputs.weights, study.images.normalize]),
-            "once for all folds".into(),
-            &[(prepare, Edge::Value)],
-        )
+        dag.add(Work::Features, &features_of(study, inputs), "once for all folds".into(), &[(prepare, Edge::Value)])
     });
 
     let mut predictions = Vec::new();
@@ -286,7 +281,7 @@ pub fn build(study: &Study, inputs: &Inputs, folds: &Folds, trained: &[u32]) -> 
         let scored: Vec<usize> = roles.evaluation.iter().chain(&roles.holdout).copied().collect();
         predictions.push(dag.add(
             Work::Predict(fold),
-            &json!([scored]),
+            &if study.evaluate.tta.is_empty() { json!([scored]) } else { json!([scored, study.evaluate.tta]) },
             format!("{} images", scored.len()),
             &[(train, Edge::Value), (prepare, Edge::Value)],
         ));
@@ -309,6 +304,15 @@ fn split_parameters(study: &Study) -> serde_json::Value {
     match &split.holdout_rows {
         None => json!([split.holdout, split.cv, split.validation, study.seed]),
         Some(rows) => json!([split.holdout, split.cv, split.validation, study.seed, rows]),
+    }
+}
+
+/// What the features of a frozen backbone are made with.
+fn features_of(study: &Study, inputs: &Inputs) -> serde_json::Value {
+    let model = &study.model;
+    match model.head.pool {
+        None => json!([model.backbone, inputs.weights, study.images.normalize]),
+        Some(pool) => json!([model.backbone, inputs.weights, study.images.normalize, pool]),
     }
 }
 

@@ -495,8 +495,9 @@ pub struct Model {
     pub backbone: Backbone,
     /// Its first weights.
     pub weights: Weights,
-    /// `head = linear(dropout)`: dropout before the classifier, 0..1.
-    pub dropout: f64,
+    /// `head`.
+    #[serde(flatten)]
+    pub head: Head,
     /// What does not learn.
     pub freeze: Freeze,
     /// Drop path: the share of images that skip the last residual branch in training, 0..0.9; absent where it is 0.
@@ -509,6 +510,50 @@ impl Model {
     #[must_use]
     pub fn input(&self) -> Input {
         self.backbone.card().input_of(self.weights.word().unwrap_or_default())
+    }
+}
+
+/// `head`: what turns a map of features into logits.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Head {
+    /// Share of what each of its linear layers sees that is left out in training, 0..1.
+    pub dropout: f64,
+    /// `mlp(hidden)`: outputs of a linear layer with `ReLU` before the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<u32>,
+    /// How a map of features becomes one; `None`: the network's own way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<Pooling>,
+}
+
+impl Default for Head {
+    fn default() -> Self {
+        Self { dropout: 0.0, hidden: None, pool: None }
+    }
+}
+
+/// Ways to make one number a feature out of its map.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Pooling {
+    /// The mean.
+    #[serde(rename = "avg")]
+    Mean,
+    /// The largest.
+    #[serde(rename = "max")]
+    Largest,
+    /// `(mean of x^p)^(1/p)` of what is above 1e-6.
+    #[serde(rename = "gem")]
+    Generalised(f64),
+}
+
+/// As an author writes it.
+impl std::fmt::Display for Pooling {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Mean => f.write_str("avg"),
+            Self::Largest => f.write_str("max"),
+            Self::Generalised(p) => write!(f, "gem({p})"),
+        }
     }
 }
 
@@ -561,6 +606,9 @@ pub struct Train {
     pub loss: Vec<LossTerm>,
     /// The optimiser.
     pub optimizer: Optimizer,
+    /// `layer_decay`: what the learning rate of each layer is multiplied by to give that of the layer before it, 0..1.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub layer_decay: f64,
     /// How the learning rate moves.
     pub schedule: Schedule,
     /// Passes over the training images, from 1.
@@ -575,6 +623,16 @@ pub struct Train {
     pub stop: Option<EarlyStop>,
     /// Which epoch's weights are kept.
     pub keep: KeepEpoch,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+#[expect(clippy::float_cmp, reason = "the very constant")]
+fn is_one(factor: &f64) -> bool {
+    *factor == 1.0
 }
 
 /// One term of the loss.
@@ -763,6 +821,9 @@ pub enum KeepEpoch {
 /// `evaluate { ... }`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evaluate {
+    /// `tta`: an image's probabilities are the mean over itself and what each of these makes of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tta: Vec<Changed>,
     /// The headline.
     pub primary: Metric,
     /// What else the report shows first; everything is computed anyway.
@@ -790,6 +851,27 @@ pub enum Metric {
     LogLoss,
     /// Expected calibration error, 15 equal bins of the top probability.
     Ece,
+}
+
+/// A fixed operation of test-time augmentation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Changed {
+    /// A mirror image.
+    Flip {
+        /// Left-right, else top-bottom.
+        horizontal: bool,
+    },
+}
+
+/// As an author writes it.
+impl std::fmt::Display for Changed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Flip { horizontal: true } => f.write_str("flip(horizontal)"),
+            Self::Flip { horizontal: false } => f.write_str("flip(vertical)"),
+        }
+    }
 }
 
 /// What counts as one.

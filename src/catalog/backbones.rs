@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::networks::NETWORKS;
-use super::{Default, Family, Operation, Parameter, SHARE, Takes, number, required};
+use super::{Default, Family, Operation, Parameter, SHARE, Takes, number, optional, required};
 use crate::study::{Filter, Normalize};
 
 /// A network of the catalog; it is written, compared and hashed by its name.
@@ -500,15 +500,70 @@ pub const WEIGHTS: Family = Family {
 pub const HEADS: Family = Family {
     one: "head",
     many: "heads",
-    operations: &[Operation {
-        name: "linear",
-        about: "Dropout, then one linear layer.",
-        parameters: &[number("dropout", Takes::Share { from: 0.0, to: 0.99 }, 0.0, "share of features left out")],
-        later: &[],
-        source: "",
-        examples: &["linear()", "linear(dropout = 0.2)"],
-    }],
-    later: &["mlp", "cosine_head"],
+    operations: &[
+        Operation {
+            name: "linear",
+            about: "Dropout, then one linear layer.",
+            parameters: &[DROPOUT, POOL],
+            later: &[],
+            source: "",
+            examples: &["linear()", "linear(dropout = 0.2)", "linear(pool = gem)"],
+        },
+        Operation {
+            name: "mlp",
+            about: "Dropout, a linear layer with ReLU, dropout, a linear layer.",
+            parameters: &[
+                required("hidden", Takes::Whole { from: 1, to: 65_536, counts: "" }, "outputs of the first layer"),
+                DROPOUT,
+                POOL,
+            ],
+            later: &[],
+            source: "",
+            examples: &["mlp(hidden = 256)", "mlp(hidden = 512, dropout = 0.3, pool = max)"],
+        },
+    ],
+    later: &["cosine_head"],
+};
+
+const DROPOUT: Parameter =
+    number("dropout", Takes::Share { from: 0.0, to: 0.99 }, 0.0, "share of what a linear layer sees that is left out");
+const POOL: Parameter = optional(
+    "pool",
+    Takes::Operation(&POOLS),
+    "how a map of features becomes one; left out: the mean, for a vision transformer its class token",
+);
+
+/// `model.head.pool`
+pub const POOLS: Family = Family {
+    one: "pool",
+    many: "pools",
+    operations: &[
+        Operation {
+            name: "avg",
+            about: "The mean of each feature over the image.",
+            parameters: &[],
+            later: &[],
+            source: "Lin et al. 2014",
+            examples: &["avg"],
+        },
+        Operation {
+            name: "max",
+            about: "The largest of each feature over the image.",
+            parameters: &[],
+            later: &[],
+            source: "",
+            examples: &["max"],
+        },
+        Operation {
+            name: "gem",
+            about: "The generalised mean, (mean of x^p)^(1/p) of what is above 1e-6: between the mean and the largest.",
+            parameters: &[number("p", Takes::Number { from: 1.0, included: true, to: 100.0 }, 3.0, "the power")],
+            later: &[],
+            source: "Radenovic et al. 2018",
+            examples: &["gem", "gem(p = 4)"],
+        },
+    ],
+    later: &["avgmax", "attention"],
 };
 
 /// `model.freeze`

@@ -257,6 +257,12 @@ const EVALUATE: Block = Block {
             about: "What counts as one in the headline.",
         },
         Setting {
+            name: "tta",
+            takes: Takes::Operations(&metrics::CHANGES),
+            default: "[]",
+            about: "Test-time augmentation: probabilities are the mean over the image and what each of these makes of it.",
+        },
+        Setting {
             name: "leak",
             takes: Takes::Operation(&metrics::ACCEPTANCES),
             default: "none is accepted",

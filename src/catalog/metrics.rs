@@ -32,6 +32,21 @@ pub const METRICS: Family = Family {
     ],
 };
 
+/// `evaluate.tta`
+pub const CHANGES: Family = Family {
+    one: "fixed operation",
+    many: "fixed operations",
+    operations: &[Operation {
+        name: "flip",
+        about: "The mirror image.",
+        parameters: &[word("axis", &["horizontal", "vertical"], "horizontal", "left-right, or top-bottom")],
+        later: &[],
+        source: "",
+        examples: &["flip(horizontal)"],
+    }],
+    later: &["rotate", "crop", "scale"],
+};
+
 const POOLS: &[&str] = &["mean_probability"];
 
 /// `evaluate.unit`

@@ -15,6 +15,12 @@ const fn lr(default: f64) -> Parameter {
 const fn weight_decay(default: f64) -> Parameter {
     number("weight_decay", Takes::Number { from: 0.0, included: true, to: 10.0 }, default, "weight decay")
 }
+const LAYER_DECAY: Parameter = number(
+    "layer_decay",
+    Takes::Number { from: 0.0, included: false, to: 1.0 },
+    1.0,
+    "factor of the learning rate from each layer to the one before it",
+);
 const fn momentum(default: f64) -> Parameter {
     number("momentum", Takes::Number { from: 0.0, included: true, to: 0.9999 }, default, "momentum")
 }
@@ -27,15 +33,15 @@ pub const OPTIMIZERS: Family = Family {
         Operation {
             name: "adamw",
             about: "Adam with decoupled weight decay.",
-            parameters: &[lr(3e-4), weight_decay(0.01)],
+            parameters: &[lr(3e-4), weight_decay(0.01), LAYER_DECAY],
             later: &[],
             source: "Loshchilov and Hutter 2019; torch.optim.AdamW",
-            examples: &["adamw()", "adamw(lr = 3e-4, weight_decay = 1e-4)"],
+            examples: &["adamw()", "adamw(lr = 3e-4, weight_decay = 1e-4)", "adamw(lr = 1e-3, layer_decay = 0.75)"],
         },
         Operation {
             name: "adam",
             about: "Adam; weight decay is added to the gradient.",
-            parameters: &[lr(1e-3), weight_decay(0.0)],
+            parameters: &[lr(1e-3), weight_decay(0.0), LAYER_DECAY],
             later: &[],
             source: "Kingma and Ba 2015; torch.optim.Adam",
             examples: &["adam(lr = 1e-3)"],
@@ -43,7 +49,7 @@ pub const OPTIMIZERS: Family = Family {
         Operation {
             name: "nadam",
             about: "Adam with Nesterov momentum.",
-            parameters: &[lr(2e-3), weight_decay(0.0)],
+            parameters: &[lr(2e-3), weight_decay(0.0), LAYER_DECAY],
             later: &[],
             source: "Dozat 2016; torch.optim.NAdam",
             examples: &["nadam(lr = 2e-3)"],
@@ -51,7 +57,13 @@ pub const OPTIMIZERS: Family = Family {
         Operation {
             name: "sgd",
             about: "Stochastic gradient descent.",
-            parameters: &[lr(0.01), momentum(0.9), flag("nesterov", false, "Nesterov's form"), weight_decay(0.0)],
+            parameters: &[
+                lr(0.01),
+                momentum(0.9),
+                flag("nesterov", false, "Nesterov's form"),
+                weight_decay(0.0),
+                LAYER_DECAY,
+            ],
             later: &[],
             source: "torch.optim.SGD",
             examples: &["sgd(lr = 0.01, momentum = 0.9, nesterov = true)"],
@@ -64,6 +76,7 @@ pub const OPTIMIZERS: Family = Family {
                 number("alpha", Takes::Number { from: 0.0, included: true, to: 0.9999 }, 0.99, "smoothing constant"),
                 momentum(0.0),
                 weight_decay(0.0),
+                LAYER_DECAY,
             ],
             later: &[],
             source: "Hinton 2012; torch.optim.RMSprop",

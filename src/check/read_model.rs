@@ -14,8 +14,9 @@ use super::take::{Bound, Slot, Typed, take, whole, wrong_shape};
 use super::value::Value;
 use crate::catalog::{Block as Table, Takes, blocks};
 use crate::study::{
-    Augment, Backbone, ClassWeights, Data, EarlyStop, Evaluate, Filter, Fit, Freeze, Group, Images, KeepEpoch,
-    LossKind, LossTerm, Metric, Model, Normalize, Optimizer, Prepare, Sampler, Schedule, Train, Unit, Watch, Weights,
+    Augment, Backbone, Changed, ClassWeights, Data, EarlyStop, Evaluate, Filter, Fit, Freeze, Group, Head, Images,
+    KeepEpoch, LossKind, LossTerm, Metric, Model, Normalize, Optimizer, Pooling, Prepare, Sampler, Schedule, Train,
+    Unit, Watch, Weights,
 };
 
 fn table(name: &str) -> &'static Table {
@@ -40,10 +41,20 @@ pub(super) fn model(reader: &mut Reader<'_>) -> Model {
     Model {
         backbone: backbone.unwrap_or_else(Backbone::any),
         weights: weights.unwrap_or(Weights::None),
-        dropout: reader.operation(table("model"), "head").and_then(|head| head.number("dropout")).unwrap_or(0.0),
+        head: reader.operation(table("model"), "head").as_ref().map_or_else(Head::default, head),
         freeze: freeze.unwrap_or(Freeze::None),
         drop_path,
     }
+}
+
+fn head(bound: &Bound) -> Head {
+    let pool = bound.operation("pool").and_then(|pool| match pool.operation.name {
+        "avg" => Some(Pooling::Mean),
+        "max" => Some(Pooling::Largest),
+        _ => pool.number("p").map(Pooling::Generalised),
+    });
+    let hidden = if bound.operation.name == "mlp" { bound.whole("hidden") } else { None };
+    Head { dropout: bound.number("dropout").unwrap_or(0.0), hidden, pool }
 }
 
 fn weights(bound: &Bound) -> Option<Weights> {
@@ -145,7 +156,9 @@ fn augment_step(bound: &Bound) -> Option<Augment> {
 /// Reads `train { }`.
 pub(super) fn train(reader: &mut Reader<'_>, data: &Data) -> Train {
     let loss = loss(reader);
-    let optimizer = reader.operation(table("train"), "optimizer").as_ref().and_then(optimizer);
+    let bound = reader.operation(table("train"), "optimizer");
+    let layer_decay = bound.as_ref().and_then(|bound| bound.number("layer_decay")).unwrap_or(1.0);
+    let optimizer = bound.as_ref().and_then(optimizer);
     let schedule = reader.operation(table("train"), "schedule").as_ref().and_then(schedule);
     let stop = reader
         .operation(table("train"), "stop")
@@ -163,6 +176,7 @@ pub(super) fn train(reader: &mut Reader<'_>, data: &Data) -> Train {
     Train {
         loss,
         optimizer: optimizer.unwrap_or(Optimizer::AdamW { lr: 3e-4, weight_decay: 0.01 }),
+        layer_decay,
         schedule: schedule.unwrap_or(Schedule::Constant),
         epochs: reader.number(table("train"), "epochs").map_or(10, whole),
         batch: reader.number(table("train"), "batch").map_or(32, whole),
@@ -312,7 +326,9 @@ pub(super) fn evaluate(reader: &mut Reader<'_>, group: &Group) -> Evaluate {
         }
         Some(because)
     });
-    Evaluate { primary, metrics, unit, leak }
+    let tta = reader.operations(table("evaluate"), "tta").unwrap_or_default();
+    let tta = tta.iter().filter_map(|step| Some(Changed::Flip { horizontal: step.word("axis")? == "horizontal" }));
+    Evaluate { primary, metrics, unit, leak, tta: tta.collect() }
 }
 
 fn metric(bound: &Bound) -> Option<Metric> {

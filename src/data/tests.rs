@@ -12,8 +12,8 @@ use crate::host::MemHost;
 use crate::leakage;
 use crate::source::{SourceMap, Span};
 use crate::study::{
-    Backbone, ClassWeights, Comparison, CrossValidation, Data, Evaluate, FoldKind, Freeze, Group, ImageColumn, Images,
-    KeepEpoch, Limit, LossKind, LossTerm, Metric, Model, Multiclass, Normalize, OnMissing, Optimizer, Places,
+    Backbone, ClassWeights, Comparison, CrossValidation, Data, Evaluate, FoldKind, Freeze, Group, Head, ImageColumn,
+    Images, KeepEpoch, Limit, LossKind, LossTerm, Metric, Model, Multiclass, Normalize, OnMissing, Optimizer, Places,
     Predicate, Sampler, Scalar, Schedule, Source, Split, Study, Train, Unit, Weights, WhenMany, WhenOther,
 };
 
@@ -548,7 +548,7 @@ fn study() -> Study {
         model: Model {
             backbone: Backbone::named("resnet18").unwrap(),
             weights: Weights::None,
-            dropout: 0.0,
+            head: Head::default(),
             freeze: Freeze::None,
             drop_path: None,
         },
@@ -563,6 +563,7 @@ fn study() -> Study {
                 LossTerm { weight: 0.4, kind: LossKind::SoftF1, smoothing: 0.0, class_weights: ClassWeights::None },
             ],
             optimizer: Optimizer::Adam { lr: 1e-3, weight_decay: 0.0 },
+            layer_decay: 1.0,
             schedule: Schedule::Constant,
             epochs: 1,
             batch: 32,
@@ -571,7 +572,13 @@ fn study() -> Study {
             stop: None,
             keep: KeepEpoch::Last,
         },
-        evaluate: Evaluate { primary: Metric::MacroF1, metrics: vec![], unit: Unit::Image, leak: None },
+        evaluate: Evaluate {
+            primary: Metric::MacroF1,
+            metrics: vec![],
+            unit: Unit::Image,
+            leak: None,
+            tta: Vec::new(),
+        },
     }
 }
 

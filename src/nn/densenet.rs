@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::Pass;
-use super::layers::{Activation, Convolution, Padding, conv, global_average};
+use super::layers::{Activation, Convolution, Padding, conv};
 use super::norm::BatchNorm;
 use super::pool::Pool;
 use crate::catalog::backbones::DenseNet as Shape;
@@ -78,9 +78,9 @@ impl DenseNet {
     }
 
     /// # Shapes
-    /// `[images, 3, height, width]` to `[images, features]`.
+    /// `[images, 3, height, width]` to `[images, features, rows, columns]`.
     #[must_use]
-    pub fn features(&self, images: Tensor<4>, pass: &Pass) -> Tensor<2> {
+    pub fn map(&self, images: Tensor<4>, pass: &Pass) -> Tensor<4> {
         let all = &self.features;
         let conv0 = pass.seen("features.conv0", all.conv0.forward(images));
         let norm0 = pass.seen("features.norm0", all.norm0.forward(conv0, pass.mode, Activation::Relu));
@@ -92,7 +92,7 @@ impl DenseNet {
         body = pass.seen("features.denseblock3", all.denseblock3.forward(body, pass));
         body = pass.seen("features.transition3", all.transition3.forward(body, pass));
         body = pass.seen("features.denseblock4", all.denseblock4.forward(body, pass));
-        global_average(pass.seen("features.norm5", all.norm5.forward(body, pass.mode, Activation::Relu)))
+        pass.seen("features.norm5", all.norm5.forward(body, pass.mode, Activation::Relu))
     }
 }
 

@@ -28,14 +28,15 @@ pub(super) enum First {
 /// The network with every parameter as it is drawn, and each tensor's identity a function of its name, so that what is
 /// keyed by it (an optimiser's state on disk) is the same in every process. Nothing is allocated yet.
 pub(super) fn draw(network: Network, architecture: &Architecture, seed: u64) -> Network {
-    let (path, features) = (Path::of(&network), network.feature_count());
-    network.map(&mut Draw { path, architecture: *architecture, features, seed })
+    let (path, features, hidden) = (Path::of(&network), network.feature_count(), network.hidden_count());
+    network.map(&mut Draw { path, architecture: *architecture, features, hidden, seed })
 }
 
 struct Draw {
     path: Path,
     architecture: Architecture,
     features: usize,
+    hidden: Option<usize>,
     seed: u64,
 }
 
@@ -51,7 +52,8 @@ impl ModuleMapper for Draw {
                 Param::from_mapped_value(id, value, mapper)
             }
             Kind::Parameter => {
-                let first = special(&self.architecture, &slot).unwrap_or_else(|| usual(&slot, self.features));
+                let first =
+                    special(&self.architecture, &slot).unwrap_or_else(|| usual(&slot, self.features, self.hidden));
                 let (seed, shape) = (self.seed, param.lazy_shape());
                 lazy(id, shape.clone(), param.lazy_device(), move |device| {
                     Tensor::from_data(TensorData::new(values(first, &slot, seed), shape), device)
@@ -106,9 +108,10 @@ fn special(architecture: &Architecture, slot: &Slot) -> Option<First> {
     }
 }
 
-fn usual(slot: &Slot, features: usize) -> First {
+fn usual(slot: &Slot, features: usize, hidden: Option<usize>) -> First {
     if slot.in_head {
-        return First::Uniform(1.0 / as_f64(features).sqrt());
+        let inputs = if slot.name.contains(".fc2.") { hidden.unwrap_or(features) } else { features };
+        return First::Uniform(1.0 / as_f64(inputs).sqrt());
     }
     let leaf = slot.name.rsplit('.').next().unwrap_or_default();
     match (leaf, slot.shape.as_slice()) {

@@ -9,14 +9,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use self::layers::global_average;
-use crate::catalog::backbones::{Architecture, Card, Head};
+use self::pool::pooled;
+use crate::catalog::backbones::{Architecture, Card, Head as HeadForm};
 use crate::study;
 
 mod densenet;
 mod depth;
 mod efficientnet;
 mod freeze;
+mod head;
 mod inception;
 mod initialise;
 mod layers;
@@ -37,6 +38,7 @@ mod xception;
 pub use densenet::DenseNet;
 pub use depth::{depths, rate_scales};
 pub use freeze::Frozen;
+pub use head::{Dropout, Head};
 pub use layers::{Activation, Convolution, ConvolutionShape, LayerNorm, Linear, Padding, Squeeze, conv};
 pub use names::{Kind, Slot, slots};
 pub use norm::{BatchNorm, Running};
@@ -159,16 +161,17 @@ impl Backbone {
         })
     }
 
-    fn features(&self, images: Tensor<4>, pass: &Pass) -> Tensor<2> {
-        match self {
-            Self::ResNet(network) => network.features(images, pass),
-            Self::ResNetV2(network) => network.features(images, pass),
-            Self::SeNet(network) => network.features(images, pass),
-            Self::Vgg(network) => network.features(images, pass),
-            Self::DenseNet(network) => network.features(images, pass),
-            Self::Wired(network) => global_average(network.forward(images, pass)),
-            Self::VisionTransformer(network) => network.features(images, pass),
-        }
+    fn features(&self, images: Tensor<4>, pass: &Pass, pooling: Option<study::Pooling>) -> Tensor<2> {
+        let map = match self {
+            Self::ResNet(network) => network.map(images, pass),
+            Self::ResNetV2(network) => network.map(images, pass),
+            Self::SeNet(network) => network.map(images, pass),
+            Self::Vgg(network) => network.map(images, pass),
+            Self::DenseNet(network) => network.map(images, pass),
+            Self::Wired(network) => network.forward(images, pass),
+            Self::VisionTransformer(network) => return network.features(images, pass, pooling),
+        };
+        pooled(map, pooling.unwrap_or(study::Pooling::Mean))
     }
 
     /// Residual branches that drop path may leave out, in order of the forward pass.
@@ -188,7 +191,10 @@ impl Backbone {
 #[derive(Module, Debug)]
 pub struct Network {
     pub(crate) backbone: Backbone,
-    pub(crate) head: Linear,
+    pub(crate) head: Head,
+    /// How a map of features becomes one; `None`: the network's own way.
+    #[module(skip)]
+    pool: Option<study::Pooling>,
     #[module(skip)]
     of: study::Backbone,
     #[module(skip)]
@@ -211,14 +217,28 @@ impl Network {
     /// The network of a study, for its images.
     #[must_use]
     pub fn of(study: &study::Study, classes: usize, seed: u64, device: &Device) -> Self {
-        Self::sized(study.model.backbone, classes, [study.images.side() as usize; 2], seed, device)
+        let side = study.images.side() as usize;
+        Self::headed(study.model.backbone, study.model.head, classes, [side; 2], seed, device)
     }
 
     /// [`Self::new`] for images of a height and width. Only a vision transformer asks for them: its table of positions
     /// has a row a patch, and both sides must be multiples of the patch's.
     #[must_use]
     pub fn sized(backbone: study::Backbone, classes: usize, size: [usize; 2], seed: u64, device: &Device) -> Self {
-        Self::built(backbone, Flavour::Timm, &backbone.card().architecture, (classes, size), seed, device)
+        Self::headed(backbone, study::Head::default(), classes, size, seed, device)
+    }
+
+    /// [`Self::sized`] with another head.
+    #[must_use]
+    pub fn headed(
+        backbone: study::Backbone,
+        head: study::Head,
+        classes: usize,
+        size: [usize; 2],
+        seed: u64,
+        device: &Device,
+    ) -> Self {
+        Self::built(backbone, Flavour::Timm, &backbone.card().architecture, (head, classes, size), seed, device)
             .expect("invariant: a `Backbone` is one that this version runs")
     }
 
@@ -227,20 +247,21 @@ impl Network {
     pub fn keras(backbone: study::Backbone, classes: usize, seed: u64, device: &Device) -> Option<Self> {
         let architecture = backbone.card().keras.as_ref()?;
         let side = backbone.card().input.side as usize;
-        Self::built(backbone, Flavour::Keras, architecture, (classes, [side; 2]), seed, device)
+        Self::built(backbone, Flavour::Keras, architecture, (study::Head::default(), classes, [side; 2]), seed, device)
     }
 
     fn built(
         of: study::Backbone,
         flavour: Flavour,
         architecture: &Architecture,
-        (classes, size): (usize, [usize; 2]),
+        (head, classes, size): (study::Head, usize, [usize; 2]),
         seed: u64,
         device: &Device,
     ) -> Option<Self> {
         let backbone = Backbone::new(architecture, size, device)?;
-        let head = Linear::new(of.card().features as usize, classes, device);
-        Some(initialise::draw(Self { backbone, head, of, flavour }, architecture, seed))
+        let pool = head.pool;
+        let head = Head::new(of.card().features as usize, head.hidden, classes, device);
+        Some(initialise::draw(Self { backbone, head, pool, of, flavour }, architecture, seed))
     }
 
     /// Pooled features; `pass` is a [`Mode`], or a [`Pass`] with drop path.
@@ -249,35 +270,37 @@ impl Network {
     /// `[images, 3, height, width]` to `[images, feature_count]`.
     #[must_use]
     pub fn features(&self, images: Tensor<4>, pass: impl Into<Pass>) -> Tensor<2> {
-        self.backbone.features(images, &pass.into())
+        self.backbone.features(images, &pass.into(), self.pool)
     }
 
-    /// Logits of features; `dropout_mask` is multiplied on first and holds 0 or 1 / keep.
+    /// Logits of features.
     ///
     /// # Shapes
-    /// `[images, feature_count]` (the mask too) to `[images, classes]`.
+    /// `[images, feature_count]` to `[images, classes]`.
     #[must_use]
-    pub fn classify(&self, features: Tensor<2>, dropout_mask: Option<Tensor<2>>) -> Tensor<2> {
-        let features = match dropout_mask {
-            Some(mask) => features * mask,
-            None => features,
-        };
-        self.head.forward(features)
+    pub fn classify(&self, features: Tensor<2>, dropout: Option<Dropout>) -> Tensor<2> {
+        self.head.forward(features, dropout)
     }
 
     /// Logits of images: [`Network::features`], then [`Network::classify`].
     ///
     /// # Shapes
-    /// `[images, 3, height, width]` to `[images, classes]`; the mask is `[images, feature_count]`.
+    /// `[images, 3, height, width]` to `[images, classes]`.
     #[must_use]
-    pub fn forward(&self, images: Tensor<4>, pass: impl Into<Pass>, dropout_mask: Option<Tensor<2>>) -> Tensor<2> {
-        self.classify(self.features(images, pass), dropout_mask)
+    pub fn forward(&self, images: Tensor<4>, pass: impl Into<Pass>, dropout: Option<Dropout>) -> Tensor<2> {
+        self.classify(self.features(images, pass), dropout)
     }
 
     /// How many features an image has.
     #[must_use]
     pub fn feature_count(&self) -> usize {
         self.head.inputs()
+    }
+
+    /// How many numbers the head's last layer sees, where another layer comes before it.
+    #[must_use]
+    pub fn hidden_count(&self) -> Option<usize> {
+        self.head.hidden()
     }
 
     /// How many classes the head tells apart.
@@ -356,7 +379,7 @@ impl Network {
         self.card().head.name
     }
 
-    fn head_form(&self) -> Head {
+    fn head_form(&self) -> HeadForm {
         self.card().head
     }
 }

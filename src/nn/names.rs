@@ -88,7 +88,7 @@ impl Path {
         let in_head = root == "head";
         let local = join(rest);
         let mut shape = param.lazy_shape().to_vec();
-        if in_head && self.head.convolution && shape.len() == 2 {
+        if in_head && self.head.convolution && rest.len() == 1 && shape.len() == 2 {
             shape.extend([1, 1]);
         }
         let statistic = rest.last().is_some_and(|leaf| leaf.starts_with("running_"));

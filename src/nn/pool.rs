@@ -4,7 +4,26 @@ use burn::tensor::Tensor;
 use burn::tensor::module::{avg_pool2d, max_pool2d};
 use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions, PadMode};
 
-use super::layers::Padding;
+use super::layers::{Padding, global_average};
+use crate::study::Pooling;
+
+/// What the generalised mean holds every value to be at least.
+const LEAST: f64 = 1e-6;
+
+/// One number a feature out of its map.
+///
+/// # Shapes
+/// `[images, features, rows, columns]` to `[images, features]`.
+pub(super) fn pooled(map: Tensor<4>, pooling: Pooling) -> Tensor<2> {
+    match pooling {
+        Pooling::Mean => global_average(map),
+        Pooling::Largest => {
+            let [images, features, rows, columns] = map.dims();
+            map.reshape([images, features, rows * columns]).max_dim(2).reshape([images, features])
+        }
+        Pooling::Generalised(p) => global_average(map.clamp_min(LEAST).powf_scalar(p)).powf_scalar(1.0 / p),
+    }
+}
 
 /// A square window that goes over images; nothing of it learns.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -82,5 +101,28 @@ impl Pool {
             .with_stride([self.stride; 2])
             .with_padding_pairs(padding)
             .with_ceil_mode(self.ceil)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    #[test]
+    fn pools_make_one_number_a_feature() {
+        let map = Tensor::<1>::from_floats([1.0, 2.0, 3.0, 6.0, -1.0, 0.0, 0.0, 2.0], &Device::flex());
+        let of = |pooling| -> Vec<f32> {
+            pooled(map.clone().reshape([1, 2, 2, 2]), pooling).into_data().try_to_vec().unwrap()
+        };
+        assert_eq!(of(Pooling::Mean), [3.0, 0.25]);
+        assert_eq!(of(Pooling::Largest), [6.0, 2.0]);
+        // (1 + 8 + 27 + 216) / 4 = 63 and, what is negative being 0, 8 / 4 = 2, to the power 1/3.
+        let cubes = of(Pooling::Generalised(3.0));
+        assert!((cubes[0] - 63f32.cbrt()).abs() < 1e-5 && (cubes[1] - 2f32.cbrt()).abs() < 1e-5, "{cubes:?}");
+        let plain = of(Pooling::Generalised(1.0));
+        assert!((plain[0] - 3.0).abs() < 1e-6 && (plain[1] - 0.5).abs() < 1e-5, "{plain:?}");
     }
 }

@@ -8,7 +8,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
 use super::Pass;
-use super::layers::{Activation, Convolution, Padding, conv, global_average};
+use super::layers::{Activation, Convolution, Padding, conv};
 use super::norm::BatchNorm;
 use super::pool::Pool;
 use crate::catalog::backbones::ResNet as Shape;
@@ -55,9 +55,9 @@ impl ResNet {
     }
 
     /// # Shapes
-    /// `[images, 3, height, width]` to `[images, features]`.
+    /// `[images, 3, height, width]` to `[images, features, rows, columns]`.
     #[must_use]
-    pub fn features(&self, images: Tensor<4>, pass: &Pass) -> Tensor<2> {
+    pub fn map(&self, images: Tensor<4>, pass: &Pass) -> Tensor<4> {
         let images = match &self.bn_data {
             Some(norm) => norm.forward(images, pass.mode, Activation::Linear),
             None => images,
@@ -71,7 +71,7 @@ impl ResNet {
             }
             body = pass.seen(name, body);
         }
-        global_average(body)
+        body
     }
 
     fn stages(&self) -> [&Vec<Block>; 4] {

@@ -8,7 +8,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::Pass;
-use super::layers::{Activation, Convolution, Padding, Squeeze, conv, global_average};
+use super::layers::{Activation, Convolution, Padding, Squeeze, conv};
 use super::norm::BatchNorm;
 use super::pool::Pool;
 use crate::catalog::backbones::ResNetV2 as Shape;
@@ -63,9 +63,9 @@ impl ResNetV2 {
     }
 
     /// # Shapes
-    /// `[images, 3, height, width]` to `[images, features]`.
+    /// `[images, 3, height, width]` to `[images, features, rows, columns]`.
     #[must_use]
-    pub fn features(&self, images: Tensor<4>, pass: &Pass) -> Tensor<2> {
+    pub fn map(&self, images: Tensor<4>, pass: &Pass) -> Tensor<4> {
         let images = match &self.bn_data {
             Some(norm) => norm.forward(images, pass.mode, Activation::Linear),
             None => images,
@@ -83,7 +83,7 @@ impl ResNetV2 {
             }
             body = pass.seen(&format!("stages.{number}"), body);
         }
-        global_average(self.norm.forward(body, pass.mode, Activation::Relu))
+        self.norm.forward(body, pass.mode, Activation::Relu)
     }
 
     /// Residual branches that drop path may leave out.

@@ -8,7 +8,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
 use super::Pass;
-use super::layers::{Activation, Convolution, Padding, Squeeze, conv, global_average};
+use super::layers::{Activation, Convolution, Padding, Squeeze, conv};
 use super::norm::BatchNorm;
 use super::pool::Pool;
 use crate::catalog::backbones::{SeBlock, SeNet as Shape};
@@ -64,9 +64,9 @@ impl SeNet {
     }
 
     /// # Shapes
-    /// `[images, 3, height, width]` to `[images, features]`.
+    /// `[images, 3, height, width]` to `[images, features, rows, columns]`.
     #[must_use]
-    pub fn features(&self, images: Tensor<4>, pass: &Pass) -> Tensor<2> {
+    pub fn map(&self, images: Tensor<4>, pass: &Pass) -> Tensor<4> {
         let stem = self.pool.forward(self.layer0.forward(images, pass));
         let (mut body, mut index) = (pass.seen("pool0", stem), 0);
         for (name, stage) in ["layer1", "layer2", "layer3", "layer4"].into_iter().zip(self.stages()) {
@@ -76,7 +76,7 @@ impl SeNet {
             }
             body = pass.seen(name, body);
         }
-        global_average(body)
+        body
     }
 
     fn stages(&self) -> [&Vec<Block>; 4] {

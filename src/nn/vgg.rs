@@ -9,7 +9,7 @@ use burn::tensor::module::adaptive_avg_pool2d;
 use burn::tensor::{Device, Tensor};
 
 use super::Pass;
-use super::layers::{Convolution, Padding, conv, global_average};
+use super::layers::{Convolution, Padding, conv};
 use super::pool::Pool;
 
 /// After each stage.
@@ -61,7 +61,7 @@ impl Vgg {
     /// # Shapes
     /// `[images, 3, height, width]` to `[images, 4096]`.
     #[must_use]
-    pub fn features(&self, images: Tensor<4>, pass: &Pass) -> Tensor<2> {
+    pub fn map(&self, images: Tensor<4>, pass: &Pass) -> Tensor<4> {
         let mut activated = true;
         let mut body = images;
         for layer in &self.features {
@@ -78,6 +78,6 @@ impl Vgg {
             body = adaptive_avg_pool2d(body, [height.max(SIDE), width.max(SIDE)]);
         }
         let hidden = relu(self.pre_logits.fc1.forward(body));
-        global_average(pass.seen("pre_logits", relu(self.pre_logits.fc2.forward(hidden))))
+        pass.seen("pre_logits", relu(self.pre_logits.fc2.forward(hidden)))
     }
 }

@@ -10,7 +10,9 @@ use burn::tensor::{Device, Tensor};
 
 use super::Pass;
 use super::layers::{Convolution, LayerNorm, Linear, Padding, blank, conv};
+use super::pool::pooled;
 use crate::catalog::backbones::VisionTransformer as Shape;
+use crate::study::Pooling;
 
 /// Of the layer norms; torch's default is another.
 const EPS: f64 = 1e-6;
@@ -63,14 +65,21 @@ impl VisionTransformer {
         2 * self.blocks.len()
     }
 
-    /// The class token after the last norm.
+    /// The class token after the last norm, or what a pool makes of the patches there.
     ///
     /// # Shapes
     /// `[images, channels, height, width]` to `[images, width]`.
-    pub(super) fn features(&self, images: Tensor<4>, pass: &Pass) -> Tensor<2> {
+    pub(super) fn features(&self, images: Tensor<4>, pass: &Pass, pooling: Option<Pooling>) -> Tensor<2> {
         let tokens = self.tokens(images, pass);
-        let [images, _, width] = tokens.dims();
-        tokens.narrow(1, 0, 1).reshape([images, width])
+        let [images, count, width] = tokens.dims();
+        let [rows, columns] = self.grid;
+        match pooling {
+            None => tokens.narrow(1, 0, 1).reshape([images, width]),
+            Some(pooling) => {
+                let patches = tokens.narrow(1, 1, count - 1).swap_dims(1, 2);
+                pooled(patches.reshape([images, width, rows, columns]), pooling)
+            }
+        }
     }
 
     /// The tokens after the last norm: the class token, then the patches in rows.

@@ -71,6 +71,11 @@ fn row(record: &RunRecord, block: &str, setting: &str, value: &Value) -> (String
             let names: Vec<String> = (0..record.classes.len()).map(|class| class_name(record, class)).collect();
             format!("all that occur: [{}]", names.join(", "))
         }
+        ("evaluate", "tta") => {
+            let changes: Vec<String> = record.study.evaluate.tta.iter().map(ToString::to_string).collect();
+            format!("mean of probabilities over the image and [{}]", changes.join(", "))
+        }
+        ("model", "pool") => record.study.model.head.pool.map_or_else(String::new, |pool| pool.to_string()),
         (_, _) => written(value),
     };
     (setting.to_owned(), text)

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use crate::images::cache::PreparedSet;
 use crate::nn::weights::{self, Head};
 use crate::nn::{Mode, Network};
-use crate::study::Study;
+use crate::study::{Changed, Study};
 
 use super::batches::Loader;
 use super::error::TrainError;
@@ -140,13 +140,45 @@ pub fn predict(
     let mut rows = Vec::with_capacity(indices.len());
     let loader = Loader { prepared, labels: &[], classes, side: study.images.side() as usize, mean, std };
     evaluate(&loader, indices, &device, on_event, |x| {
-        let logits: Vec<f32> = network.classify(network.features(x, Mode::Eval), None).into_data().iter().collect();
-        rows.extend(logits.chunks_exact(classes.max(1)).map(softmax));
+        let probabilities = |images: Tensor<4>| -> Vec<Vec<f32>> {
+            let logits: Vec<f32> = network.forward(images, Mode::Eval, None).into_data().iter().collect();
+            logits.chunks_exact(classes.max(1)).map(softmax).collect()
+        };
+        let changed: Vec<Vec<Vec<f32>>> =
+            study.evaluate.tta.iter().map(|change| probabilities(apply(*change, x.clone()))).collect();
+        rows.extend(averaged(probabilities(x), &changed));
     })?;
     if rows.iter().flatten().any(|p| !p.is_finite()) {
         return Err(TrainError::Inconsistent("the model's probabilities are not numbers".to_owned()));
     }
     Ok(rows)
+}
+
+/// A fixed operation of test-time augmentation on images, `[images, channels, height, width]`.
+fn apply(change: Changed, images: Tensor<4>) -> Tensor<4> {
+    match change {
+        Changed::Flip { horizontal } => images.flip([if horizontal { 3 } else { 2 }]),
+    }
+}
+
+/// The mean of the rows and of those of every change.
+fn averaged(rows: Vec<Vec<f32>>, changed: &[Vec<Vec<f32>>]) -> Vec<Vec<f32>> {
+    if changed.is_empty() {
+        return rows;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a handful of changes")]
+    let count = (1 + changed.len()) as f64;
+    let value = |row: usize, class: usize, own: f32| {
+        let others = changed.iter().filter_map(|rows| rows.get(row)?.get(class)).map(|p| f64::from(*p));
+        #[expect(clippy::cast_possible_truncation, reason = "probabilities are stored in single precision")]
+        let mean = ((f64::from(own) + others.sum::<f64>()) / count) as f32;
+        mean
+    };
+    let each = rows
+        .into_iter()
+        .enumerate()
+        .map(|(row, own)| own.into_iter().enumerate().map(|(class, own)| value(row, class, own)).collect());
+    each.collect()
 }
 
 /// Calls `see` on the images in batches, in order.
@@ -176,4 +208,29 @@ fn softmax(logits: &[f32]) -> Vec<f32> {
     #[expect(clippy::cast_possible_truncation, reason = "probabilities are stored in single precision")]
     let row = shares.iter().map(|e| (e / sum) as f32).collect();
     row
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn test_time_augmentation_is_the_mean_of_probabilities() {
+        let rows = vec![vec![0.5, 0.5], vec![1.0, 0.0]];
+        assert_eq!(averaged(rows.clone(), &[]), rows);
+        let mirrored = vec![vec![0.25, 0.75], vec![0.5, 0.5]];
+        let turned = vec![vec![0.0, 1.0], vec![0.0, 1.0]];
+        assert_eq!(averaged(rows, &[mirrored, turned]), [[0.25, 0.75], [0.5, 0.5]]);
+    }
+
+    #[test]
+    fn a_flip_mirrors_rows_or_columns() {
+        let image = Tensor::<1>::from_floats([1.0, 2.0, 3.0, 4.0], &Device::flex()).reshape([1, 1, 2, 2]);
+        let flipped = |horizontal| -> Vec<f32> {
+            apply(Changed::Flip { horizontal }, image.clone()).into_data().try_to_vec().unwrap()
+        };
+        assert_eq!(flipped(true), [2.0, 1.0, 4.0, 3.0]);
+        assert_eq!(flipped(false), [3.0, 4.0, 1.0, 2.0]);
+    }
 }

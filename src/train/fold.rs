@@ -4,6 +4,8 @@
 //! early stopping look at these figures. Nothing else is looked at, and every random draw is a function of the fold's
 //! seed and its place, so the same input gives the same bits.
 
+use std::collections::BTreeMap;
+
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -12,7 +14,7 @@ use crate::draw::{DrawKey, Stage};
 use crate::images::cache::PreparedSet;
 use crate::images::{Moments, normalisation};
 use crate::nn::weights::{self, Head};
-use crate::nn::{Frozen, Mode, Network, Pass};
+use crate::nn::{Dropout, Frozen, Mode, Network, Pass, rate_scales};
 use crate::record::{EpochRecord, ValidationFigures};
 use crate::study::{ClassWeights, Freeze, LossTerm, Normalize, Study};
 
@@ -192,6 +194,8 @@ impl<'a> Run<'a> {
             Freeze::First(share) => Frozen::First(share),
         });
         check_features(input, network.feature_count())?;
+        // depths come from the whole network, whatever of it is frozen
+        let scales = if train.layer_decay < 1.0 { rate_scales(&network, train.layer_decay) } else { BTreeMap::new() };
         let (mean, std) = normalisation_of(input)?;
         let mut counts = vec![0; classes];
         for &image in input.train {
@@ -214,7 +218,7 @@ impl<'a> Run<'a> {
             device,
             network,
             loss: MixedLoss::new(&in_class_order(&train.loss, input.classes), classes, &counts)?,
-            optimizer: TorchOptimizer::new(train.optimizer, train.clip),
+            optimizer: TorchOptimizer::new(train.optimizer, train.clip).with_rate_scales(scales),
             rate: LearningRate::new(train.optimizer.learning_rate(), train.schedule, train.epochs, steps),
             steps,
         })
@@ -312,16 +316,20 @@ impl<'a> Run<'a> {
     }
 
     /// Zero with the head's dropout probability, else what keeps the mean: 1 / (1 - p).
-    fn dropout(&self, epoch: u32, step: u32, rows: usize, columns: usize) -> Option<Tensor<2>> {
-        let p = self.input.study.model.dropout;
+    fn dropout(&self, epoch: u32, step: u32, rows: usize, columns: usize) -> Option<Dropout> {
+        let p = self.input.study.model.head.dropout;
         if p <= 0.0 {
             return None;
         }
         let mut stream = DrawKey { seed: self.seed, stage: Stage::Dropout, epoch, sample: step.into() }.stream();
         #[expect(clippy::cast_possible_truncation, reason = "the network works in single precision")]
         let kept = (1.0 / (1.0 - p)) as f32;
-        let mask: Vec<f32> = (0..rows * columns).map(|_| if stream.chance(p) { 0.0 } else { kept }).collect();
-        Some(Tensor::from_data(TensorData::new(mask, [rows, columns]), &self.device))
+        let mut mask = |columns: usize| {
+            let mask: Vec<f32> = (0..rows * columns).map(|_| if stream.chance(p) { 0.0 } else { kept }).collect();
+            Tensor::from_data(TensorData::new(mask, [rows, columns]), &self.device)
+        };
+        let features = mask(columns);
+        Some(Dropout { features, hidden: self.network.hidden_count().map(mask) })
     }
 
     /// What each residual branch of each image is multiplied by: zero as often as the branch's rate says, else what
@@ -387,6 +395,11 @@ impl<'a> Run<'a> {
 
     fn save(&self) -> Result<Vec<u8>, TrainError> {
         let numbers = |values: [f32; 3]| values.map(|v| v.to_string()).join(" ");
+        let head = self.input.study.model.head;
+        let described = [
+            head.hidden.map(|hidden| ("hidden".to_owned(), hidden.to_string())),
+            head.pool.map(|pool| ("pool".to_owned(), pool.to_string())),
+        ];
         let metadata = [
             ("classes".to_owned(), serde_json::to_string(self.input.classes).unwrap_or_default()),
             ("backbone".to_owned(), self.network.timm_name().to_owned()),
@@ -394,7 +407,7 @@ impl<'a> Run<'a> {
             ("mean".to_owned(), numbers(self.loader.mean)),
             ("std".to_owned(), numbers(self.loader.std)),
         ];
-        Ok(weights::save(&self.network, metadata.into_iter().collect())?)
+        Ok(weights::save(&self.network, metadata.into_iter().chain(described.into_iter().flatten()).collect())?)
     }
 }
 

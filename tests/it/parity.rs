@@ -10,7 +10,8 @@ use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 use pipe::nn::{Flavour, Frozen, Kind, Mode, Network, Pass, Stages, slots, weights};
-use pipe::study::Backbone;
+use pipe::study::{Backbone, Head, Optimizer, Pooling};
+use pipe::train::TorchOptimizer;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -787,6 +788,67 @@ fn drop_path_leaves_out_a_branch_of_an_image() {
     assert!((network.drop_rates(0.7)[7] - 0.7).abs() < 1e-12 && (network.drop_rates(0.7)[1] - 0.1).abs() < 1e-12);
     let lite = Network::new(Backbone::named("efficientnet_lite0").unwrap(), 3, 0, &device);
     assert!((lite.drop_rates(0.16)[15] - 0.15).abs() < 1e-12);
+}
+
+/// A perceptron's tensors are called as timm's `layers.Mlp` calls them, under the head's name.
+#[test]
+fn a_head_of_two_layers_is_saved_and_loaded() {
+    let (device, shape) = (Device::flex(), [2, 3, 32, 32]);
+    for (name, prefix) in [("resnet18", "fc"), ("resnet50v2", "head.fc")] {
+        let backbone = Backbone::named(name).unwrap();
+        let head = Head { dropout: 0.0, hidden: Some(5), pool: Some(Pooling::Generalised(3.0)) };
+        let network = Network::headed(backbone, head, 3, [32; 2], 7, &device);
+        let named: BTreeMap<String, Vec<usize>> =
+            slots(&network).into_iter().filter(|slot| slot.in_head).map(|slot| (slot.name, slot.shape)).collect();
+        let features = network.feature_count();
+        let expected = [
+            (format!("{prefix}.fc1.bias"), vec![5]),
+            (format!("{prefix}.fc1.weight"), vec![5, features]),
+            (format!("{prefix}.fc2.bias"), vec![3]),
+            (format!("{prefix}.fc2.weight"), vec![3, 5]),
+        ];
+        assert_eq!(named, expected.into_iter().collect(), "{name}");
+        let bytes = weights::save(&network, BTreeMap::new()).unwrap();
+        let other = Network::headed(backbone, head, 3, [32; 2], 8, &device);
+        let (loaded, report) = weights::load(other, &bytes, weights::Head::Keep).unwrap();
+        assert_eq!(report.head_classes, Some(3));
+        let logits = |network: &Network| {
+            values(network.forward(images(zoo::image("t", shape), shape, &device), Mode::Eval, None))
+        };
+        assert_eq!(logits(&network), logits(&loaded), "{name}");
+        // Another pool is another network.
+        let mean = Network::headed(backbone, Head { pool: None, ..head }, 3, [32; 2], 7, &device);
+        assert_ne!(logits(&network), logits(&mean), "{name}");
+    }
+}
+
+/// One step of plain gradient descent moves each layer by `decay` times less than the layer after it would.
+#[test]
+fn layer_decay_scales_the_rate_of_each_layer() {
+    let device = Device::flex().autodiff();
+    let step = |decay: f64| {
+        let network = Network::new(Backbone::named("resnet18").unwrap(), 3, 5, &device);
+        let input = images(zoo::image("t", [2, 3, 32, 32]), [2, 3, 32, 32], &device);
+        let loss = network.forward(input, Mode::Eval, None).powf_scalar(2.0).mean();
+        let gradients = GradientsParams::from_grads(loss.backward(), &network);
+        let rule = Optimizer::Sgd { lr: 1.0, momentum: 0.0, nesterov: false, weight_decay: 0.0 };
+        let scales = pipe::nn::rate_scales(&network, decay);
+        let before = tensors(&network);
+        let mut optimizer = TorchOptimizer::new(rule, None).with_rate_scales(scales);
+        (before, tensors(&optimizer.step(1e-2, network, gradients)))
+    };
+    let moved = |(before, after): &(BTreeMap<String, Vec<u8>>, BTreeMap<String, Vec<u8>>), name: &str| {
+        let floats = |bytes: &[u8]| bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect::<Vec<_>>();
+        let (before, after) = (floats(&before[name]), floats(&after[name]));
+        before.iter().zip(after).map(|(a, b)| f64::from(b - a).powi(2)).sum::<f64>().sqrt()
+    };
+    let (whole, halved) = (step(1.0), step(0.5));
+    // timm's depths: the stem 0, eight blocks 1 to 8, the head 9.
+    for (name, depth) in [("fc.weight", 9), ("layer4.1.bn2.bias", 8), ("layer3.0.downsample.1.bias", 5)] {
+        let ratio = moved(&halved, name) / moved(&whole, name);
+        let expected = 0.5f64.powi(9 - depth);
+        assert!((ratio / expected - 1.0).abs() < 1e-2, "{name}: {ratio} instead of {expected}");
+    }
 }
 
 /// The Keras libraries' forms differ where they should: another result of the same weights.

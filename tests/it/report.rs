@@ -98,13 +98,14 @@ fn study(folds: u32, epochs: u32) -> Study {
         model: Model {
             backbone: Backbone::named("efficientnet_lite0").unwrap(),
             weights: Weights::Imagenet,
-            dropout: 0.2,
+            head: Head { dropout: 0.2, ..Head::default() },
             freeze: Freeze::BackboneFor(2),
             drop_path: None,
         },
         train: Train {
             loss: vec![cross_entropy, soft_f1],
             optimizer: Optimizer::AdamW { lr: 3e-4, weight_decay: 1e-4 },
+            layer_decay: 1.0,
             schedule: Schedule::Cosine { warmup: 1.0 },
             epochs,
             batch: 32,
@@ -118,6 +119,7 @@ fn study(folds: u32, epochs: u32) -> Study {
             metrics: vec![Metric::Accuracy],
             unit: Unit::Patient,
             leak: None,
+            tta: Vec::new(),
         },
     }
 }

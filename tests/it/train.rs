@@ -19,7 +19,7 @@ use pipe::images::cache::PreparedSet;
 use pipe::nn::{Network, weights};
 use pipe::study::{
     self, Augment, Backbone, ClassWeights, CrossValidation, EarlyStop, Evaluate, Filter, Fit, FoldKind, Freeze, Group,
-    Images, KeepEpoch, LossKind, LossTerm, Metric, Model, Multiclass, Normalize, OnMissing, Optimizer, Prepare,
+    Head, Images, KeepEpoch, LossKind, LossTerm, Metric, Model, Multiclass, Normalize, OnMissing, Optimizer, Prepare,
     Sampler, Schedule, Source, Split, Study, Train, Unit, Watch, Weights, WhenMany, WhenOther,
 };
 use pipe::train::{
@@ -182,7 +182,7 @@ fn study() -> Study {
         model: Model {
             backbone: Backbone::named("resnet18").unwrap(),
             weights: Weights::None,
-            dropout: 0.0,
+            head: Head::default(),
             freeze: Freeze::None,
             drop_path: None,
         },
@@ -194,6 +194,7 @@ fn study() -> Study {
                 class_weights: ClassWeights::None,
             }],
             optimizer: Optimizer::AdamW { lr: 1e-3, weight_decay: 1e-4 },
+            layer_decay: 1.0,
             schedule: Schedule::Constant,
             epochs: 2,
             batch: 8,
@@ -202,7 +203,13 @@ fn study() -> Study {
             stop: None,
             keep: KeepEpoch::Last,
         },
-        evaluate: Evaluate { primary: Metric::MacroF1, metrics: Vec::new(), unit: Unit::Image, leak: None },
+        evaluate: Evaluate {
+            primary: Metric::MacroF1,
+            metrics: Vec::new(),
+            unit: Unit::Image,
+            leak: None,
+            tta: Vec::new(),
+        },
     }
 }
 
@@ -258,7 +265,7 @@ fn train_repeats_bit_for_bit() {
     let mut study = study();
     study.images.augment = vec![Augment::Flip { horizontal: true, p: 0.5 }, Augment::Mixup { alpha: 0.4, p: 0.5 }];
     study.images.normalize = Normalize::Train;
-    study.model.dropout = 0.2;
+    study.model.head.dropout = 0.2;
     study.train.clip = Some(1.0);
     study.train.sampler = Sampler::Balanced;
     // a loader that has all the time in the world against one that has none, two threads against one

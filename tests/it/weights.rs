@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, bf16, f16};
 use pipe::nn::weights::{Head, WeightsError, load, lookup, save};
 use pipe::nn::{Network, slots};
-use pipe::study::{Backbone, Freeze, Model, Weights};
+use pipe::study::{Backbone, Freeze, Head as StudyHead, Model, Weights};
 
 use crate::parity::zoo;
 
@@ -269,7 +269,7 @@ fn model(weights: Weights) -> Model {
     Model {
         backbone: Backbone::named("efficientnet_lite0").unwrap(),
         weights,
-        dropout: 0.0,
+        head: StudyHead::default(),
         freeze: Freeze::None,
         drop_path: None,
     }

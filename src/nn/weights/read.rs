@@ -49,7 +49,9 @@ pub fn load(network: Network, bytes: &[u8], head: Head) -> Result<(Network, Repo
     let tensors = open(bytes)?;
     let metadata = notes(bytes);
     let shapes: Shapes = tensors.iter().map(|(name, view)| (name.clone(), view.shape().to_vec())).collect();
-    let classes = shapes.get(&format!("{}.weight", network.head_name())).and_then(|shape| shape.first().copied());
+    let last =
+        [".weight", ".fc2.weight"].into_iter().find_map(|end| shapes.get(&format!("{}{end}", network.head_name())));
+    let classes = last.and_then(|shape| shape.first().copied());
     let wanted: Vec<Slot> = slots(&network).into_iter().filter(|slot| head == Head::Keep || !slot.in_head).collect();
     compare(&network, &wanted, &shapes)?;
     let mut values = BTreeMap::new();
@@ -97,9 +99,9 @@ fn compare(network: &Network, wanted: &[Slot], shapes: &Shapes) -> Result<(), We
         }
     }
     let known: BTreeSet<&str> = wanted.iter().map(|slot| slot.name.as_str()).collect();
-    let head = [format!("{}.weight", network.head_name()), format!("{}.bias", network.head_name())];
+    let head = format!("{}.", network.head_name());
     for name in shapes.keys() {
-        if !known.contains(name.as_str()) && !head.contains(name) && !name.ends_with(".num_batches_tracked") {
+        if !known.contains(name.as_str()) && !name.starts_with(&head) && !name.ends_with(".num_batches_tracked") {
             unexpected.add(name);
         }
     }

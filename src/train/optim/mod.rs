@@ -27,6 +27,8 @@ use self::tensors::TensorState;
 pub struct TorchOptimizer {
     rule: Optimizer,
     clip: Option<f64>,
+    /// What the learning rate of a parameter is multiplied by, by the parameter's identity; 1 where nothing stands.
+    rate_scales: BTreeMap<u64, f64>,
     /// Tensor operations on the CPU too.
     tensors_only: bool,
     slots: BTreeMap<u64, Slot>,
@@ -45,7 +47,13 @@ impl TorchOptimizer {
     /// (torch's `clip_grad_norm_`).
     #[must_use]
     pub fn new(rule: Optimizer, clip: Option<f64>) -> Self {
-        Self { rule, clip, tensors_only: false, slots: BTreeMap::new() }
+        Self { rule, clip, rate_scales: BTreeMap::new(), tensors_only: false, slots: BTreeMap::new() }
+    }
+
+    /// The same with another learning rate for some parameters: times what stands under their identity.
+    #[must_use]
+    pub fn with_rate_scales(self, rate_scales: BTreeMap<u64, f64>) -> Self {
+        Self { rate_scales, ..self }
     }
 
     /// The same with tensor operations on every device: the slow twin that the CPU's single pass is compared with.
@@ -93,7 +101,8 @@ impl ModuleMapper for Walk<'_> {
         let shape = value.dims();
         let flat: usize = shape.iter().product();
         let (value, gradient) = (value.inner().reshape([flat]), gradient.reshape([flat]));
-        let moved = self.optimizer.update(id.val(), value, gradient, self.learning_rate, self.factor);
+        let rate = self.learning_rate * self.optimizer.rate_scales.get(&id.val()).copied().unwrap_or(1.0);
+        let moved = self.optimizer.update(id.val(), value, gradient, rate, self.factor);
         let value = Tensor::from_inner(moved.reshape(shape)).require_grad();
         Param::from_mapped_value(id, value, mapper)
     }
