@@ -42,7 +42,12 @@ impl Problems {
     ) {
         let running: Vec<&str> = running.into_iter().collect();
         let near = nearest(name, running.iter().copied().chain(later.iter().copied()));
-        let all = format!("this version runs: {}", list(running.iter().copied()));
+        // Dozens: those whose names begin alike.
+        let start: String = name.chars().take(3).collect();
+        let alike: Vec<&str> = running.iter().copied().filter(|one| one.starts_with(&start)).collect();
+        let shown = if alike.is_empty() { &running } else { &alike };
+        let all =
+            format!("this version runs {} backbones, such as {}", running.len(), list(shown.iter().copied().take(4)));
         let help = near.map_or_else(|| all.clone(), |near| format!("did you mean `{near}`? {all}"));
         self.push(
             Diagnostic::new(Code::E0401, format!("there is no backbone called `{name}`"))
