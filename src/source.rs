@@ -39,6 +39,12 @@ impl Span {
         Self { file: self.file, start: self.start.min(other.start), end: self.end.max(other.end) }
     }
 
+    /// Does the other range lie within this one?
+    #[must_use]
+    pub fn covers(self, other: Self) -> bool {
+        self.file == other.file && self.start <= other.start && other.end <= self.end
+    }
+
     /// An empty range at the start of this one.
     #[must_use]
     pub fn start_point(self) -> Self {

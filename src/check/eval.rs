@@ -199,11 +199,12 @@ impl<'a> Evaluator<'a> {
         match owner.value {
             Value::Record(fields) => {
                 let found = fields.iter().find(|(field, _)| field.text == name.text);
-                found.map(|(_, value)| value.value.clone()).unwrap_or_else(|| {
-                    let names: Vec<String> = fields.iter().map(|(field, _)| field.text.clone()).collect();
-                    self.problems.no_such_member(&dotted, name.span, &names);
-                    Value::Poison
-                })
+                if let Some((_, value)) = found {
+                    return value.value.clone();
+                }
+                let names: Vec<String> = fields.iter().map(|(field, _)| field.text.clone()).collect();
+                self.problems.no_such_member(&dotted, name.span, &names);
+                Value::Poison
             }
             _ => self.mismatch(".", "a record or a used file", &owner),
         }

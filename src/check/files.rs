@@ -152,7 +152,7 @@ pub(super) fn load(
     problems.extend(parsed.problems.clone());
     let mut loader =
         Loader { host, map, base: main.base, problems, sources: Vec::new(), known: Vec::new(), bytes, limited: false };
-    loader.add(id, parsed, PathBuf::new(), identity, &mut Vec::new());
+    loader.add(id, parsed, Path::new(""), identity, &mut Vec::new());
     Sources(loader.sources)
 }
 
@@ -175,7 +175,7 @@ impl Loader<'_> {
         &mut self,
         id: FileId,
         parsed: Parsed,
-        folder: PathBuf,
+        folder: &Path,
         identity: PathBuf,
         above: &mut Vec<(usize, Span)>,
     ) -> usize {
@@ -183,16 +183,15 @@ impl Loader<'_> {
         let Parsed { file: tree, problems } = parsed;
         let admitted = !(tree.items.is_empty() && problems.has(Code::E0007));
         let wanted: Vec<(Span, Option<String>)> = uses(&tree).map(|one| (one.path.span, one.path.plain())).collect();
-        self.sources.push(Source { id, tree, folder: folder.clone(), admitted, uses: Vec::new() });
+        self.sources.push(Source { id, tree, folder: folder.to_path_buf(), admitted, uses: Vec::new() });
         self.known.push(identity);
         for (span, path) in wanted {
             above.push((at, span));
-            let target = match path {
-                Some(path) => self.target(&folder, &path, span, above),
-                None => {
-                    self.problems.use_with_hole(span);
-                    None
-                }
+            let target = if let Some(path) = path {
+                self.target(folder, &path, span, above)
+            } else {
+                self.problems.use_with_hole(span);
+                None
             };
             above.pop();
             if let Some(source) = self.sources.get_mut(at) {
@@ -246,8 +245,7 @@ impl Loader<'_> {
         let (id, parsed) = crate::syntax::read(self.map, &name.display().to_string(), Some(path.clone()), &bytes);
         let told = parsed.problems.clone();
         self.problems.extend(if told.has(Code::E0007) { told.labelled(span, "used here") } else { told });
-        let folder = way.parent().unwrap_or(Path::new("")).to_path_buf();
-        Some(self.add(id, parsed, folder, identity, above))
+        Some(self.add(id, parsed, way.parent().unwrap_or(Path::new("")), identity, above))
     }
 
     fn limit(&mut self, what: &str, span: Span) -> Option<usize> {
@@ -280,7 +278,10 @@ impl Loader<'_> {
     /// A `.pipe` file beside a missing one whose name is near.
     fn near(&self, path: &Path) -> Option<String> {
         let names = self.host.list(path.parent()?).ok()?;
-        let names = names.iter().map(String::as_str).filter(|name| name.ends_with(".pipe"));
+        let names = names
+            .iter()
+            .map(String::as_str)
+            .filter(|name| Path::new(name).extension().is_some_and(|end| end == "pipe"));
         crate::diag::suggest::nearest(path.file_name()?.to_str()?, names).map(str::to_owned)
     }
 }

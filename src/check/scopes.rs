@@ -214,10 +214,12 @@ impl<'a> Evaluator<'a> {
 
     /// The scope of the used file that an expression names, `lab` or `lab.inner`.
     pub(super) fn file_of(&mut self, expr: &Expr, scope: ScopeId) -> Option<ScopeId> {
-        let (name, scope) = match &expr.kind {
-            ExprKind::Name(name) => (name, scope),
-            ExprKind::Member { of, name } => (&name.text, self.file_of(of, scope)?),
-            _ => return None,
+        let (name, scope) = if let ExprKind::Member { of, name } = &expr.kind {
+            (&name.text, self.file_of(of, scope)?)
+        } else if let ExprKind::Name(name) = &expr.kind {
+            (name, scope)
+        } else {
+            return None;
         };
         let at = self.find(name, scope)?;
         let State::File(file) = self.bindings.get(self.origin(at))?.state else { return None };

@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
+use indexmap::IndexMap;
+
 use super::eval::Evaluator;
 use super::reader::{Level, Reader};
 use super::{Choice, Compare, Variant, compare, names_a_folder, read_data, read_model, rules, take, vary};
 use crate::catalog::blocks;
 use crate::data::{self, Dataset};
-use crate::diag::Problems;
+use crate::diag::{Diagnostic, Problems};
 use crate::host::Host;
 use crate::leakage::{self, Explained, Facts, Flow, flow};
 use crate::source::Span;
@@ -24,9 +26,9 @@ const MANY_TRAININGS: usize = 100;
 pub(super) struct Datasets {
     /// Those that could be built.
     pub(super) built: Vec<Dataset>,
-    tried: Vec<(Recipe, Option<usize>)>,
+    tried: Vec<(Recipe, Option<usize>, Problems)>,
     /// What has been held against which data set; so much does not change with, say, the optimiser.
-    judged: Vec<(usize, Judged)>,
+    judged: Vec<(usize, Judged, Problems)>,
 }
 
 /// What a data set is made of.
@@ -81,6 +83,7 @@ pub(super) fn read<'a>(
     let axes = vary::axes(&mut reader);
     let common = reader.common();
     let mut grid = Grid { variants: Vec::new(), compare: None, whole: true };
+    let mut found = Vec::new();
     for taken in vary::combinations(&axes) {
         let chosen: Vec<(&vary::Axis, &vary::Choosable)> =
             axes.iter().zip(&taken).filter_map(|(axis, at)| Some((axis, axis.options.get(*at)?))).collect();
@@ -88,6 +91,7 @@ pub(super) fn read<'a>(
             chosen.iter().map(|(axis, option)| (axis.path.as_str(), &option.value, axis.scope)).collect();
         reader.evaluator.refresh();
         reader.choose(&common, &choices);
+        let before = std::mem::take(&mut reader.evaluator.problems);
         let study = study(&mut reader, chain);
         let dataset = check(world, &mut reader, &study, datasets);
         grid.whole &= dataset.is_some();
@@ -95,6 +99,7 @@ pub(super) fn read<'a>(
         let name = labels.join("/");
         let images = dataset.and_then(|at| datasets.built.get(at));
         let flow = leakage(world, &study, images, &mut reader);
+        found.push(std::mem::replace(&mut reader.evaluator.problems, before));
         seen.push(Explained { variant: name.clone(), flow, places: reader.places.clone() });
         grid.variants.push(Variant {
             name,
@@ -111,12 +116,32 @@ pub(super) fn read<'a>(
             dataset: dataset.unwrap_or(0),
         });
     }
+    tell(&mut reader, &found, &grid.variants);
     grid.compare = compare::read(&mut reader, &axes, &grid.variants);
     if grid.whole {
         size(&mut reader, &axes, &grid.variants, &datasets.built);
         same_images(&mut reader, &grid, &datasets.built);
     }
     (reader.evaluator, grid)
+}
+
+/// Tells what was found in the variants, each problem once; one that only some have, and that points at none of their
+/// choices, says whose it is.
+fn tell(reader: &mut Reader<'_>, found: &[Problems], variants: &[Variant]) {
+    let mut told: IndexMap<&Diagnostic, Vec<&Variant>> = IndexMap::new();
+    for (problems, variant) in found.iter().zip(variants) {
+        for problem in problems.iter() {
+            told.entry(problem).or_default().push(variant);
+        }
+    }
+    for (problem, of) in told {
+        let points = |choice: &Choice| problem.labels.iter().any(|label| choice.span.covers(label.span));
+        let named = of.first().filter(|variant| of.len() < variants.len() && !variant.choices.iter().any(points));
+        match named {
+            Some(variant) => reader.evaluator.problems.push(problem.clone().in_variants(&variant.name, of.len() - 1)),
+            None => reader.evaluator.problems.push(problem.clone()),
+        }
+    }
 }
 
 /// Every setting of the study, defaults filled in.
@@ -216,18 +241,21 @@ fn dataset(world: World<'_>, study: &Study, reader: &mut Reader<'_>, datasets: &
         holdout: study.split.holdout_rows.clone(),
         seed: study.data.limit.as_ref().map(|_| study.seed),
     };
-    let tried = datasets.tried.iter().find(|(tried, _)| *tried == recipe).map(|(_, at)| *at);
-    let at = if let Some(at) = tried {
-        at?
+    let tried = datasets.tried.iter().find(|(tried, ..)| *tried == recipe);
+    let at = if let Some((_, at, found)) = tried {
+        reader.evaluator.problems.extend(found.clone());
+        (*at)?
     } else {
-        let (places, problems) = (&reader.places, &mut reader.evaluator.problems);
-        let built = data::build(&study.data, &study.split, study.seed, world.base, world.host, places, problems);
+        let mut found = Problems::new();
+        let (data, split, places) = (&study.data, &study.split, &reader.places);
+        let built = data::build(data, split, study.seed, world.base, world.host, places, &mut found);
         if let Some(dataset) = &built {
-            data::depth::check(dataset, world.host, places, problems);
+            data::depth::check(dataset, world.host, places, &mut found);
         }
         let at = built.is_some().then_some(datasets.built.len());
         datasets.built.extend(built);
-        datasets.tried.push((recipe, at));
+        reader.evaluator.problems.extend(found.clone());
+        datasets.tried.push((recipe, at, found));
         at?
     };
     // What is checked against the images also looks at the loss, the batch and the metrics.
@@ -239,10 +267,16 @@ fn dataset(world: World<'_>, study: &Study, reader: &mut Reader<'_>, datasets: &
         sampler: study.train.sampler.clone(),
         primary: study.evaluate.primary,
     };
-    if reader.all_sound() && !datasets.judged.iter().any(|(of, one)| *of == at && *one == judged) {
-        let dataset = datasets.built.get(at)?;
-        data::checks::check(study, dataset, &reader.places, &mut reader.evaluator.problems);
-        datasets.judged.push((at, judged));
+    if reader.all_sound() {
+        let known = datasets.judged.iter().find(|(of, one, _)| *of == at && *one == judged);
+        if let Some((.., found)) = known {
+            reader.evaluator.problems.extend(found.clone());
+        } else {
+            let mut found = Problems::new();
+            data::checks::check(study, datasets.built.get(at)?, &reader.places, &mut found);
+            reader.evaluator.problems.extend(found.clone());
+            datasets.judged.push((at, judged, found));
+        }
     }
     Some(at)
 }

@@ -1,5 +1,10 @@
 //! `vary` lines become axes of a grid: options with labels, of which each variant takes one.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a value of any other kind is a mismatch, and is reported or absent"
+)]
+
 use super::reader::{Reader, Vary};
 use super::scopes::ScopeId;
 use super::value::{Call, Spanned, Value, alike, kind, print_number};
@@ -138,7 +143,7 @@ fn labelled(path: &str, items: Vec<Spanned>, written: &[Expr]) -> Vec<Choosable>
         .map(|(at, item)| match written.get(at).map(|expr| &expr.kind) {
             Some(ExprKind::Member { name, .. }) => Some(name.text.clone()),
             Some(ExprKind::Name(name)) => Some(name.clone()),
-            Some(_) | None => short(&item.value, family),
+            Some(_) | None => short(&item.value),
         })
         .collect();
     let setting = path.rsplit('.').next().unwrap_or(path);
@@ -187,7 +192,7 @@ fn family(path: &str) -> Option<&'static Family> {
 }
 
 /// A value in a word or two; `None` if it takes more.
-fn short(value: &Value, family: Option<&'static Family>) -> Option<String> {
+fn short(value: &Value) -> Option<String> {
     let joined = |names: Vec<String>| Some(names.join("+")).filter(|label| label.chars().count() <= LONGEST_LABEL);
     let label = match value {
         Value::Number(number) => print_number(*number),
@@ -206,7 +211,7 @@ fn short(value: &Value, family: Option<&'static Family>) -> Option<String> {
                 .collect(),
         )?,
         Value::List(items) if items.is_empty() => "none".to_owned(),
-        Value::List(items) => joined(items.iter().map(|item| short(&item.value, family)).collect::<Option<_>>()?)?,
+        Value::List(items) => joined(items.iter().map(|item| short(&item.value)).collect::<Option<_>>()?)?,
         Value::Record(_) | Value::Range { .. } | Value::Condition(_) | Value::Absent | Value::Poison => return None,
     };
     Some(sanitised(&label)).filter(|label| !label.is_empty())
@@ -227,13 +232,13 @@ fn arguments<'a>(call: &'a Call, family: Option<&'static Family>) -> Vec<(String
     call.arguments
         .iter()
         .map(|(written, value)| {
-            let name = match written {
-                Some(name) => name.text.clone(),
-                None => {
+            let name = written.as_ref().map_or_else(
+                || {
                     let at = positions.next().unwrap_or(0);
                     name(at).map_or_else(|| (at + 1).to_string(), str::to_owned)
-                }
-            };
+                },
+                |name| name.text.clone(),
+            );
             (name, &value.value)
         })
         .collect()
@@ -261,7 +266,7 @@ fn with_differing_arguments(value: &Value, twins: &[&Value], family: Option<&'st
                 Value::Call(inner) if !inner.arguments.is_empty() => {
                     with_differing_arguments(value, &[&Value::Word(inner.name.text.clone())], None)?
                 }
-                _ => short(value, None)?,
+                _ => short(value)?,
             };
             // A setting of its own shape has no names for its arguments.
             let numbered = name.starts_with(|c: char| c.is_ascii_digit());

@@ -17,7 +17,7 @@ pub use words::TooFew;
 use crate::source::Span;
 
 /// How bad it is. Errors stop `run`; warnings do not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// The study cannot run as written.
@@ -27,7 +27,7 @@ pub enum Severity {
 }
 
 /// A place involved in a problem, and what is to be seen there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Label {
     /// Where.
     pub span: Span,
@@ -36,7 +36,7 @@ pub struct Label {
 }
 
 /// A replacement that mends the problem without changing what was meant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Edit {
     /// What is replaced (empty: an insertion).
     pub span: Span,
@@ -45,7 +45,7 @@ pub struct Edit {
 }
 
 /// One problem.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Diagnostic {
     /// Its entry in the registry.
     pub code: Code,
@@ -138,6 +138,11 @@ impl Problems {
             diagnostic.labels.push(Label { span, text: text.to_owned() });
         }
         self
+    }
+
+    /// All of them, in the order in which they were found.
+    pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.list.iter()
     }
 
     /// Is there an error (not only warnings)?

@@ -151,6 +151,20 @@ fn what_is_wrong_in_one_variant_is_told_once_and_at_its_option() {
 }
 
 #[test]
+fn a_problem_of_some_variants_says_of_which() {
+    let text = format!(
+        "study s {{\n{DATA}{MODEL}  train {{ stop = early(patience = 2epochs) }}\n  vary split.validation = [0%, 20%]\n  \
+         vary train.batch = [8, 16]\n}}\n"
+    );
+    let outcome = run(&MemHost::new(), &text, &Overrides::default());
+    assert_eq!(codes(&outcome), [Code::E0304]);
+    assert!(first(&outcome).help.unwrap().ends_with("(only in the variant `0%/8` and one other)"));
+    let all = text.replace("[0%, 20%]", "[0%]");
+    let outcome = run(&MemHost::new(), &all, &Overrides::default());
+    assert!(!first(&outcome).help.unwrap().contains("variant"), "{:?}", first(&outcome).help);
+}
+
+#[test]
 fn a_grid_has_a_ceiling_and_is_checked_in_time() {
     let text =
         |last: usize| format!("study s {{\n{DATA}{MODEL}  vary seed = 1..={last}\n  vary train.batch = [8, 16]\n}}\n");

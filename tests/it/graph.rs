@@ -113,6 +113,27 @@ fn words_layout_defaults_and_places_change_nothing() {
 }
 
 #[test]
+fn a_study_put_together_has_the_keys_of_the_one_written_out() {
+    let base = BASE.replace("  model { backbone = resnet18() }\n", "");
+    let base =
+        base.replace("adam(lr = 1e-3)", "sgd()").replace("study base", "let side = 32\nparam n : int = 2\nstudy base");
+    let base = base.replace("resize(32)", "resize(side)").replace("epochs = 2", "epochs = n\n    clip = 3.0");
+    let host = MemHost::new().with("lab/base.pipe", format!("{base}\nrun there {{ device = cuda(3) }}\n"));
+    let text = "pipe \"2026\"\nuse \"../lab/base.pipe\" as lab\nstudy base extends lab.base {\n  \
+                model.backbone = if lab.n == 2 then resnet18() else resnet34()\n  \
+                train { optimizer = adam(lr = 1e-3)\n    clip = default }\n}\nrun here { threads = 1 }\n";
+    assert_eq!(keys(&planned_at(&host, text, "here")), keys(&planned(BASE)));
+    // A variant is the study with its choices written out.
+    let varied =
+        BASE.replace("epochs = 2", "vary epochs = [2, 3]").replace("study base {", "study base {\n  vary seed = [42]");
+    let outcome = check_source(&MemHost::new(), "t.pipe", &varied, Path::new(""), &Overrides::default());
+    let checked = outcome.checked.unwrap();
+    let dataset = outcome.datasets[checked.variants[0].dataset].clone();
+    let first = plan(&checked, &checked.variants[0], dataset, &MemHost::new(), None, &Options::default()).unwrap();
+    assert_eq!(keys(&first), keys(&planned(BASE)));
+}
+
+#[test]
 fn the_order_of_classes_decodes_nothing_again() {
     let with = |classes: &str| {
         let text = BASE.replace("seed = 1) }", &format!("seed = 1)\n    classes = [{classes}] }}"));

@@ -100,6 +100,11 @@ fn mutants_are_answered() {
     assert!(texts.len() >= 3);
     let wanted = std::env::var("PIPE_MUTANTS").ok().and_then(|n| n.parse().ok()).unwrap_or(2_000_usize);
     let mut draws = Draws(0x9e37_79b9_7f4a_7c15);
+    // What they use, where they use it.
+    let lab = programs(&folder("lab")).iter().filter(|path| path.is_file()).fold(MemHost::new(), |host, path| {
+        let name = path.file_name().expect("a file");
+        host.with(Path::new("../lab").join(name), fs::read(path).expect("a readable file"))
+    });
     let (mut refused, mut slowest) = (0, Duration::ZERO);
     for nth in 0..wanted {
         let text = damaged(&texts, &mut draws);
@@ -111,7 +116,7 @@ fn mutants_are_answered() {
         refused += usize::from(parsed.problems.has_errors());
         // the checks read tables and draw phantoms, so every fourth one goes through them
         if nth % 4 == 0 {
-            let outcome = check_source(&MemHost::new(), "mutant.pipe", &text, Path::new(""), &Overrides::default());
+            let outcome = check_source(&lab, "mutant.pipe", &text, Path::new(""), &Overrides::default());
             prints(&outcome.map, &outcome.problems, &text);
             assert!(!(outcome.checked.is_some() && outcome.problems.has_errors()), "{text}");
         }

@@ -5,6 +5,20 @@ use crate::diag::suggest::nearest;
 use crate::diag::{Code, Diagnostic, Problems};
 use crate::source::Span;
 
+impl Diagnostic {
+    /// Says which variants have the problem, where its places do not.
+    #[must_use]
+    pub fn in_variants(mut self, first: &str, others: usize) -> Self {
+        let whose = match others {
+            0 => format!("only in the variant `{first}`"),
+            1 => format!("only in the variant `{first}` and one other"),
+            others => format!("only in the variant `{first}` and {others} others"),
+        };
+        self.help = Some(self.help.map_or(whose.clone(), |help| format!("{help}\n({whose})")));
+        self
+    }
+}
+
 /// `3 x 4`
 fn product(counts: &[usize]) -> String {
     counts.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ")
