@@ -29,6 +29,8 @@ pub enum Stage {
     Phantom = 10,
     /// Drop path: which images skip which residual branch.
     DropPath = 11,
+    /// Drawing whole patients with replacement.
+    Bootstrap = 12,
 }
 
 /// The place of a draw.

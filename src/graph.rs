@@ -1,4 +1,4 @@
-//! Turns a study and the digests of what it reads into a graph of work whose keys are its content.
+//! Turns the variants of a study and the digests of what they read into one graph of work whose keys are its content.
 //!
 //! Invariants: equal work is one node; a node's key is BLAKE3 over its kind, that kind's version, its
 //! parameters, the bytes it reads and the keys of its inputs, so comments, formatting, the names of folders
@@ -71,6 +71,8 @@ pub enum Work {
     Evaluate,
     /// Text, HTML, model files.
     Report,
+    /// Differences between variants, and the report on all of them.
+    Compare,
 }
 
 impl Work {
@@ -88,6 +90,7 @@ impl Work {
             Self::OutOfFold => "out-of-fold table".into(),
             Self::Evaluate => "evaluate".into(),
             Self::Report => "report".into(),
+            Self::Compare => "compare variants".into(),
         }
     }
 
@@ -96,7 +99,13 @@ impl Work {
     pub fn is_stored(self) -> bool {
         match self {
             Self::Prepare | Self::Features | Self::Train(_) | Self::Predict(_) => true,
-            Self::ReadTable | Self::SelectRows | Self::Split | Self::OutOfFold | Self::Evaluate | Self::Report => false,
+            Self::ReadTable
+            | Self::SelectRows
+            | Self::Split
+            | Self::OutOfFold
+            | Self::Evaluate
+            | Self::Report
+            | Self::Compare => false,
         }
     }
 
@@ -112,11 +121,12 @@ impl Work {
             | Self::Predict(_)
             | Self::OutOfFold
             | Self::Evaluate
-            | Self::Report => 1,
+            | Self::Report
+            | Self::Compare => 1,
         }
     }
 
-    fn tag(self) -> &'static str {
+    pub(crate) fn tag(self) -> &'static str {
         match self {
             Self::ReadTable => "read_table",
             Self::SelectRows => "select_rows",
@@ -128,6 +138,7 @@ impl Work {
             Self::OutOfFold => "out_of_fold",
             Self::Evaluate => "evaluate",
             Self::Report => "report",
+            Self::Compare => "compare",
         }
     }
 }
@@ -141,8 +152,8 @@ pub struct Node {
     pub key: Key,
     /// What goes into the key besides the inputs, for people.
     pub detail: String,
-    /// How many places of the study ask for it; more than one: shared.
-    pub uses: u32,
+    /// The variants that ask for it, ascending; more than one: shared. Empty: the study as a whole does.
+    pub variants: Vec<usize>,
 }
 
 /// Names a node of a [`Dag`]; ids ascend in an order in which the work can be done.
@@ -164,6 +175,10 @@ enum Edge {
 pub struct Dag {
     graph: DiGraph<Node, Edge, u32>,
     by_key: BTreeMap<Key, NodeIndex<u32>>,
+    /// Where each variant's work is.
+    places: BTreeMap<(usize, Work), NodeIndex<u32>>,
+    /// What the variants are called.
+    names: Vec<String>,
 }
 
 /// Digests of what a study reads, found by `plan`.
@@ -197,104 +212,37 @@ pub fn shares_features(study: &Study) -> bool {
     frozen && study.images.augment.is_empty() && same_in_every_fold
 }
 
-/// Builds the graph of a study.
+/// One variant of a study, with what was found of its data.
+#[derive(Debug, Clone, Copy)]
+pub struct Part<'a> {
+    /// The variant's name; empty when nothing varies.
+    pub name: &'a str,
+    /// What is meant.
+    pub study: &'a Study,
+    /// Digests of what it reads.
+    pub inputs: &'a Inputs,
+    /// Who is in which fold.
+    pub folds: &'a Folds,
+    /// The folds that are trained.
+    pub trained: &'a [u32],
+}
+
+/// Builds the graph of a study out of its variants; `comparison` is what else decides how they are compared.
+///
+/// Variants ask for their work one after the other, and work that is there already is theirs too.
 #[must_use]
-pub fn build(study: &Study, inputs: &Inputs, folds: &Folds, trained: &[u32]) -> Dag {
-    let mut dag = Dag { graph: DiGraph::default(), by_key: BTreeMap::new() };
-
-    // What a source *is*, without where it lies.
-    let source = match &study.data.source {
-        Source::Csv { .. } => json!("csv"),
-        Source::Folder { .. } => json!("folder"),
-        Source::Phantoms { images, patients, seed } => json!({ "phantoms": [images, patients, seed] }),
-    };
-    let table = dag.add(Work::ReadTable, &json!([source, inputs.table]), "table".into(), &[]);
-
-    let data = &study.data;
-    let image_column = data.image.as_ref().map(|image| &image.column);
-    let rows = dag.add(
-        Work::SelectRows,
-        &json!([
-            image_column,
-            data.label,
-            data.labels,
-            data.classes,
-            data.merge,
-            data.group,
-            data.keep,
-            data.limit,
-            data.on_missing,
-            study.seed
-        ]),
-        format!("{} images, {} classes", inputs.images.len(), inputs.classes.len()),
-        &[(table, Edge::Value)],
-    );
-    let split =
-        dag.add(Work::Split, &split_parameters(study), format!("{} folds", folds.count), &[(rows, Edge::Value)]);
-    let prepare = dag.add(
-        Work::Prepare,
-        &json!([study.images.prepare, inputs.images]),
-        format!("{} images to {} px", inputs.images.len(), study.images.side()),
-        &[(rows, Edge::Order)],
-    );
-    let features = shares_features(study).then(|| {
-        dag.add(Work::Features, &features_of(study, inputs), "once for all folds".into(), &[(prepare, Edge::Value)])
-    });
-
-    let mut predictions = Vec::new();
-    for fold in trained.iter().copied() {
-        let roles = folds.roles(fold);
-        // What the training sees, and nothing else: whoever is only scored does not enter.
-        let seen: Vec<(usize, u32)> = roles
-            .train
-            .iter()
-            .chain(roles.watched(study))
-            .map(|image| (*image, inputs.labels.get(*image).copied().unwrap_or_default()))
-            .collect();
-        let mut model = study.model.clone();
-        if inputs.weights.is_some() {
-            model.weights = Weights::None; // the bytes count, not the name
-        }
-        let mut before = vec![(prepare, Edge::Value), (split, Edge::Order)];
-        before.extend(features.map(|node| (node, Edge::Value)));
-        let train = dag.add(
-            Work::Train(fold),
-            &json!([
-                fold,
-                study.seed,
-                inputs.classes,
-                seen,
-                roles.train.len(),
-                model,
-                inputs.weights,
-                study.train,
-                study.images.normalize,
-                study.images.augment
-            ]),
-            if roles.watched(study).is_empty() {
-                format!("{} images", roles.train.len())
-            } else {
-                format!("{} images, {} for validation", roles.train.len(), roles.watched(study).len())
-            },
-            &before,
-        );
-        let scored: Vec<usize> = roles.evaluation.iter().chain(&roles.holdout).copied().collect();
-        predictions.push(dag.add(
-            Work::Predict(fold),
-            &if study.evaluate.tta.is_empty() { json!([scored]) } else { json!([scored, study.evaluate.tta]) },
-            format!("{} images", scored.len()),
-            &[(train, Edge::Value), (prepare, Edge::Value)],
-        ));
+pub fn build(parts: &[Part<'_>], comparison: &serde_json::Value) -> Dag {
+    let mut dag =
+        Dag { graph: DiGraph::default(), by_key: BTreeMap::new(), places: BTreeMap::new(), names: Vec::new() };
+    let mut reports = Vec::with_capacity(parts.len());
+    for (variant, part) in parts.iter().enumerate() {
+        dag.names.push(part.name.to_owned());
+        reports.push((dag.variant(variant, part), Edge::Value));
     }
-    let scored: Vec<_> = predictions.iter().map(|node| (*node, Edge::Value)).chain([(rows, Edge::Value)]).collect();
-    let table = dag.add(Work::OutOfFold, &json!(null), "predictions.csv".into(), &scored);
-    let figures = dag.add(Work::Evaluate, &json!(study.evaluate), "figures".into(), &[(table, Edge::Value)]);
-    dag.add(
-        Work::Report,
-        &json!([study.name, study.question]),
-        "report.html".into(),
-        &[(figures, Edge::Value), (split, Edge::Value)],
-    );
+    if parts.len() > 1 {
+        let detail = format!("{} variants", parts.len());
+        dag.add(None, Work::Compare, comparison, detail, &reports);
+    }
     dag
 }
 
@@ -317,9 +265,131 @@ fn features_of(study: &Study, inputs: &Inputs) -> serde_json::Value {
 }
 
 impl Dag {
-    /// Adds a node, or counts one more use of the equal one that is there.
+    /// Adds the work of one variant; its report.
+    fn variant(&mut self, variant: usize, part: &Part<'_>) -> NodeIndex<u32> {
+        let Part { study, inputs, folds, trained, .. } = part;
+        let of = Some(variant);
+        // What a source *is*, without where it lies.
+        let source = match &study.data.source {
+            Source::Csv { .. } => json!("csv"),
+            Source::Folder { .. } => json!("folder"),
+            Source::Phantoms { images, patients, seed } => json!({ "phantoms": [images, patients, seed] }),
+        };
+        let table = self.add(of, Work::ReadTable, &json!([source, inputs.table]), "table".into(), &[]);
+
+        let data = &study.data;
+        let image_column = data.image.as_ref().map(|image| &image.column);
+        let rows = self.add(
+            of,
+            Work::SelectRows,
+            &json!([
+                image_column,
+                data.label,
+                data.labels,
+                data.classes,
+                data.merge,
+                data.group,
+                data.keep,
+                data.limit,
+                data.on_missing,
+                study.seed
+            ]),
+            format!("{} images, {} classes", inputs.images.len(), inputs.classes.len()),
+            &[(table, Edge::Value)],
+        );
+        let split = self.add(
+            of,
+            Work::Split,
+            &split_parameters(study),
+            format!("{} folds", folds.count),
+            &[(rows, Edge::Value)],
+        );
+        let prepare = self.add(
+            of,
+            Work::Prepare,
+            &json!([study.images.prepare, inputs.images]),
+            format!("{} images to {} px", inputs.images.len(), study.images.side()),
+            &[(rows, Edge::Order)],
+        );
+        let features = shares_features(study).then(|| {
+            self.add(
+                of,
+                Work::Features,
+                &features_of(study, inputs),
+                "once for all folds".into(),
+                &[(prepare, Edge::Value)],
+            )
+        });
+
+        let mut predictions = Vec::new();
+        for fold in trained.iter().copied() {
+            let roles = folds.roles(fold);
+            // What the training sees, and nothing else: whoever is only scored does not enter.
+            let seen: Vec<(usize, u32)> = roles
+                .train
+                .iter()
+                .chain(roles.watched(study))
+                .map(|image| (*image, inputs.labels.get(*image).copied().unwrap_or_default()))
+                .collect();
+            let mut model = study.model.clone();
+            if inputs.weights.is_some() {
+                model.weights = Weights::None; // the bytes count, not the name
+            }
+            let mut before = vec![(prepare, Edge::Value), (split, Edge::Order)];
+            before.extend(features.map(|node| (node, Edge::Value)));
+            let train = self.add(
+                of,
+                Work::Train(fold),
+                &json!([
+                    fold,
+                    study.seed,
+                    inputs.classes,
+                    seen,
+                    roles.train.len(),
+                    model,
+                    inputs.weights,
+                    study.train,
+                    study.images.normalize,
+                    study.images.augment
+                ]),
+                if roles.watched(study).is_empty() {
+                    format!("{} images", roles.train.len())
+                } else {
+                    format!("{} images, {} for validation", roles.train.len(), roles.watched(study).len())
+                },
+                &before,
+            );
+            let scored: Vec<usize> = roles.evaluation.iter().chain(&roles.holdout).copied().collect();
+            predictions.push(self.add(
+                of,
+                Work::Predict(fold),
+                &if study.evaluate.tta.is_empty() { json!([scored]) } else { json!([scored, study.evaluate.tta]) },
+                format!("{} images", scored.len()),
+                &[(train, Edge::Value), (prepare, Edge::Value)],
+            ));
+        }
+        let scored: Vec<_> = predictions.iter().map(|node| (*node, Edge::Value)).chain([(rows, Edge::Value)]).collect();
+        let table = self.add(of, Work::OutOfFold, &json!(null), "predictions.csv".into(), &scored);
+        let figures = self.add(
+            of,
+            Work::Evaluate,
+            &json!([study.evaluate, study.seed]),
+            "figures".into(),
+            &[(table, Edge::Value)],
+        );
+        self.add(
+            of,
+            Work::Report,
+            &json!([study.name, study.question]),
+            "report.html".into(),
+            &[(figures, Edge::Value), (split, Edge::Value)],
+        )
+    }
+
+    /// Adds a node for a variant, or finds the equal one that is there.
     fn add(
         &mut self,
+        variant: Option<usize>,
         work: Work,
         parameters: &serde_json::Value,
         detail: String,
@@ -332,17 +402,22 @@ impl Dag {
             .map(|node| node.key.as_str())
             .collect();
         let key = Key::of(json!([work.tag(), work.version(), parameters, keys]).to_string().as_bytes());
-        if let Some(existing) = self.by_key.get(&key).copied() {
-            if let Some(node) = self.graph.node_weight_mut(existing) {
-                node.uses += 1;
+        let node = self.by_key.get(&key).copied().unwrap_or_else(|| {
+            let node = self.graph.add_node(Node { work, key: key.clone(), detail, variants: Vec::new() });
+            for (input, edge) in inputs {
+                self.graph.update_edge(*input, node, *edge);
             }
-            return existing;
+            self.by_key.insert(key, node);
+            node
+        });
+        if let (Some(variant), Some(node)) = (variant, self.graph.node_weight_mut(node))
+            && node.variants.last() != Some(&variant)
+        {
+            node.variants.push(variant);
         }
-        let node = self.graph.add_node(Node { work, key: key.clone(), detail, uses: 1 });
-        for (input, edge) in inputs {
-            self.graph.add_edge(*input, node, *edge);
+        if let Some(variant) = variant {
+            self.places.insert((variant, work), node);
         }
-        self.by_key.insert(key, node);
         node
     }
 
@@ -373,16 +448,34 @@ impl Dag {
         self.graph.edges_directed(NodeIndex::new(id.0 as usize), Direction::Outgoing).count()
     }
 
-    /// The node that does this work, if the study has one.
+    /// The node that does this work for a variant, if it needs it.
     #[must_use]
-    pub fn find(&self, work: Work) -> Option<&Node> {
-        self.graph.node_weights().find(|node| node.work == work)
+    pub fn find(&self, variant: usize, work: Work) -> Option<&Node> {
+        self.graph.node_weight(*self.places.get(&(variant, work))?)
     }
 
-    /// The key of the whole study: that of its report.
+    /// Every node that a variant needs, inputs before what they feed.
+    pub fn of(&self, variant: usize) -> impl Iterator<Item = (NodeId, &Node)> {
+        self.nodes().filter(move |(_, node)| node.variants.binary_search(&variant).is_ok())
+    }
+
+    /// The key of the whole study: that of its last node, the report or the comparison.
     #[must_use]
     pub fn key(&self) -> Option<&Key> {
-        self.find(Work::Report).map(|node| &node.key)
+        self.nodes().last().map(|(_, node)| &node.key)
+    }
+
+    /// What a node is for people: its detail, and in a grid whose it is.
+    #[must_use]
+    pub fn about(&self, node: &Node) -> String {
+        let name = |variant: &usize| self.names.get(*variant).map_or("", String::as_str);
+        match (self.names.len(), node.variants.as_slice()) {
+            (0 | 1, _) | (_, []) => node.detail.clone(),
+            (_, [one]) => format!("{}  ({})", node.detail, name(one)),
+            (all, some) if some.len() == all => format!("{}  (all {all} variants)", node.detail),
+            (_, [one, other]) => format!("{}  ({}, {})", node.detail, name(one), name(other)),
+            (all, some) => format!("{}  ({} of {all} variants)", node.detail, some.len()),
+        }
     }
 
     /// One line a node: number, work, key, inputs.
@@ -392,8 +485,14 @@ impl Dag {
         for (id, node) in self.nodes() {
             let inputs: Vec<String> = self.inputs(id).iter().map(|input| input.0.to_string()).collect();
             let from = if inputs.is_empty() { String::new() } else { format!("  <- {}", inputs.join(", ")) };
-            let _ =
-                writeln!(text, "{:>3}  {}  {:<20} {}{from}", id.0, node.key.short(), node.work.title(), node.detail);
+            let _ = writeln!(
+                text,
+                "{:>3}  {}  {:<20} {}{from}",
+                id.0,
+                node.key.short(),
+                node.work.title(),
+                self.about(node)
+            );
         }
         text
     }
@@ -404,7 +503,7 @@ impl Dag {
         let mut text =
             String::from("digraph study {\n  rankdir = LR\n  node [shape = box, fontname = \"sans-serif\"]\n");
         for (id, node) in self.nodes() {
-            let label = format!("{}\\n{}\\n{}", node.work.title(), node.detail, node.key.short());
+            let label = format!("{}\\n{}\\n{}", node.work.title(), self.about(node), node.key.short());
             let _ = writeln!(text, "  n{} [label = \"{}\"]", id.0, label.replace('"', "'"));
         }
         for (id, _) in self.nodes() {
@@ -421,7 +520,7 @@ impl Dag {
     pub fn to_mermaid(&self) -> String {
         let mut text = String::from("flowchart LR\n");
         for (id, node) in self.nodes() {
-            let _ = writeln!(text, "  n{}[\"{}<br>{}\"]", id.0, node.work.title(), node.detail.replace('"', "'"));
+            let _ = writeln!(text, "  n{}[\"{}<br>{}\"]", id.0, node.work.title(), self.about(node).replace('"', "'"));
         }
         for (id, _) in self.nodes() {
             for input in self.inputs(id) {

@@ -6,10 +6,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::data::FlowStep;
-use crate::study::Study;
+use crate::study::{Metric, Study, Unit};
 
-/// Version of the format; a reader refuses what is newer than itself.
-pub const RECORD_VERSION: u32 = 1;
+/// Version of the format; 2 brought intervals, slices and variants. [`read`] refuses every other one by name.
+pub const RECORD_VERSION: u32 = 2;
 
 /// A whole run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,6 +38,161 @@ pub struct RunRecord {
     pub evaluation: Evaluation,
     /// The warnings of the check, as `W0502 sentence`.
     pub warnings: Vec<String>,
+}
+
+/// A study with several variants: what each came to, and how they compare.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StudyRecord {
+    /// [`RECORD_VERSION`].
+    pub version: u32,
+    /// Version of `pipe` that made it.
+    pub pipe_version: String,
+    /// Content key of the whole study with all its variants, 64 hex digits.
+    pub key: String,
+    /// `study NAME`.
+    pub name: String,
+    /// What it asks.
+    pub question: Option<String>,
+    /// What varies, in the order of the `vary` lines.
+    pub axes: Vec<Axis>,
+    /// The variants that are done, in the order of the file.
+    pub variants: Vec<VariantRecord>,
+    /// The names of those that are not.
+    pub missing: Vec<String>,
+    /// `compare { ... }`, if the study has one.
+    pub comparison: Option<Comparison>,
+    /// `report.headline`, if the study has one and it can be told yet.
+    pub leader: Option<Leader>,
+}
+
+/// One `vary`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Axis {
+    /// The setting, `model.backbone`.
+    pub path: String,
+    /// What its values are called.
+    pub labels: Vec<String>,
+}
+
+/// One variant that is done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VariantRecord {
+    /// `resnet18/ce`.
+    pub name: String,
+    /// Its labels, one an axis.
+    pub choices: Vec<String>,
+    /// Its run.
+    pub record: RunRecord,
+}
+
+/// All variants against one of them, on the same out-of-fold patients.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// The variant that the others are held against.
+    pub baseline: String,
+    /// By which figure.
+    pub metric: Metric,
+    /// Counted by what.
+    pub unit: Unit,
+    /// How often the patients were drawn.
+    pub draws: u32,
+    /// Level of the intervals, 0..1.
+    pub level: f64,
+    /// `holm` or `none`.
+    pub correction: String,
+    /// One a variant that is done, without the baseline.
+    pub rows: Vec<Compared>,
+}
+
+/// One variant against the baseline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Compared {
+    /// The variant.
+    pub variant: String,
+    /// How far it is above the baseline; `None` while the baseline is not done, with other classes, or when the two
+    /// share fewer than two patients.
+    pub difference: Option<Difference>,
+}
+
+/// How far a variant is above the baseline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Difference {
+    /// Its figure minus the baseline's.
+    pub difference: f64,
+    /// The interval of that.
+    pub interval: Interval,
+    /// Two-sided p value of the paired bootstrap.
+    pub p: f64,
+    /// The same, corrected for the number of comparisons.
+    pub corrected: f64,
+    /// Images that both have scored.
+    pub images: u32,
+    /// Their patients.
+    pub patients: u32,
+}
+
+/// The variant that the report leads with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Leader {
+    /// Which.
+    pub variant: String,
+    /// The figure it was chosen by on the folds; `None`: its author named it.
+    pub by: Option<Metric>,
+    /// Its figures on the hold-out, which took no part in the choice; `None` when it was not chosen, or nobody is held out.
+    pub holdout: Option<HoldOut>,
+}
+
+/// Figures of the hold-out patients, scored by the mean of all folds' networks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HoldOut {
+    /// Images.
+    pub images: u32,
+    /// Patients.
+    pub patients: u32,
+    /// Counted by the study's unit.
+    pub figures: Figures,
+    /// Their intervals, if the study asks.
+    pub intervals: Option<FigureIntervals>,
+}
+
+/// Why a text is no record of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RecordError {
+    /// Made by another version of the program.
+    Version {
+        /// The version it has.
+        found: u64,
+    },
+    /// No record at all, or a broken one.
+    Broken(String),
+}
+
+impl std::fmt::Display for RecordError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Version { found } => write!(
+                f,
+                "the record has version {found}, and this program reads version {RECORD_VERSION}; run the study again (finished trainings are reused)"
+            ),
+            Self::Broken(why) => write!(f, "this is no record of a run: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for RecordError {}
+
+/// Reads a record of a run or of a study, of this version.
+///
+/// # Errors
+/// [`RecordError::Version`] for every other version, older or newer; [`RecordError::Broken`] for what is no record.
+pub fn read<R: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<R, RecordError> {
+    let broken = |error: serde_json::Error| RecordError::Broken(error.to_string());
+    let value: serde_json::Value = serde_json::from_slice(bytes).map_err(broken)?;
+    match value.get("version").and_then(serde_json::Value::as_u64) {
+        Some(found) if found == u64::from(RECORD_VERSION) => serde_json::from_value(value).map_err(broken),
+        Some(found) => Err(RecordError::Version { found }),
+        None => Err(RecordError::Broken("it has no version".into())),
+    }
 }
 
 /// What it ran on.
@@ -154,6 +309,8 @@ pub struct Prediction {
     pub label: u32,
     /// One a class, adds up to 1.
     pub probabilities: Vec<f32>,
+    /// What the table says in the columns of [`crate::study::Evaluate::columns`].
+    pub columns: Vec<String>,
 }
 
 /// Every figure of a run. A function of the predictions alone.
@@ -167,6 +324,92 @@ pub struct Evaluation {
     pub per_fold: Vec<FoldFigures>,
     /// Patient-level figures of each trained fold by itself.
     pub per_fold_patient: Vec<FoldFigures>,
+    /// How far the figures could be off, if the study asks.
+    pub intervals: Option<Intervals>,
+    /// Figures of parts of the patients, one a column that the study names.
+    pub slices: Vec<SliceTable>,
+}
+
+/// Intervals of every figure: whole patients are drawn with replacement, whatever the figures count.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Intervals {
+    /// `percentile` or `bca`.
+    pub method: String,
+    /// How often the patients were drawn.
+    pub replicates: u32,
+    /// Share of the intervals that hold the figure in the long run, 0..1.
+    pub level: f64,
+    /// How many patients were drawn from.
+    pub patients: u32,
+    /// Of [`Evaluation::image`].
+    pub image: FigureIntervals,
+    /// Of [`Evaluation::patient`].
+    pub patient: FigureIntervals,
+}
+
+/// Two ends; `low <= high`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+}
+
+/// The interval of each figure; `None` where it is defined in fewer than half of the draws.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FigureIntervals {
+    /// Of [`Figures::accuracy`].
+    pub accuracy: Option<Interval>,
+    /// Of [`Figures::balanced_accuracy`].
+    pub balanced_accuracy: Option<Interval>,
+    /// Of [`Figures::macro_f1`].
+    pub macro_f1: Option<Interval>,
+    /// Of [`Figures::auroc`].
+    pub auroc: Option<Interval>,
+    /// Of [`Figures::log_loss`].
+    pub log_loss: Option<Interval>,
+    /// Of [`Figures::ece`].
+    pub ece: Option<Interval>,
+    /// One a class.
+    pub classes: Vec<ClassIntervals>,
+}
+
+/// The intervals of one class's figures.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ClassIntervals {
+    /// Of [`ClassFigures::precision`].
+    pub precision: Option<Interval>,
+    /// Of [`ClassFigures::recall`].
+    pub recall: Option<Interval>,
+    /// Of [`ClassFigures::f1`].
+    pub f1: Option<Interval>,
+    /// Of [`ClassFigures::auroc`].
+    pub auroc: Option<Interval>,
+}
+
+/// Figures of the parts into which a column divides the images.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SliceTable {
+    /// The column.
+    pub column: String,
+    /// One a part, in order; images without a value last.
+    pub parts: Vec<SlicePart>,
+}
+
+/// Figures of one part.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SlicePart {
+    /// `F`, `40..65`, `no value`.
+    pub name: String,
+    /// Images in it.
+    pub images: u32,
+    /// Patients with an image in it.
+    pub patients: u32,
+    /// Figures of its images, counted by the study's unit.
+    pub figures: Figures,
+    /// Their intervals, if the study asks.
+    pub intervals: Option<FigureIntervals>,
 }
 
 /// Figures of one fold.

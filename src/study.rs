@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::catalog::backbones::Backbone;
 use crate::catalog::backbones::Input;
+use crate::record::Figures;
 use crate::source::Span;
 
 /// A whole study.
@@ -819,7 +820,7 @@ pub enum KeepEpoch {
 // ------------------------------------------------------------------------------------------ evaluate
 
 /// `evaluate { ... }`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evaluate {
     /// `tta`: an image's probabilities are the mean over itself and what each of these makes of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -830,9 +831,58 @@ pub struct Evaluate {
     pub metrics: Vec<Metric>,
     /// Is the headline counted a patient (mean probability) or an image?
     pub unit: Unit,
+    /// How the intervals are made; `None`: there are none.
+    pub intervals: Option<Bootstrap>,
+    /// Parts of the patients that get figures of their own.
+    pub slices: Vec<Slice>,
     /// `leak = accepted(because = "...")`: the author's reason to report figures that leakage inflates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leak: Option<String>,
+}
+
+impl Evaluate {
+    /// The columns that slices are made by, each once.
+    #[must_use]
+    pub fn columns(&self) -> Vec<&str> {
+        let mut columns: Vec<&str> = Vec::new();
+        for slice in &self.slices {
+            if !columns.contains(&slice.column.as_str()) {
+                columns.push(&slice.column);
+            }
+        }
+        columns
+    }
+}
+
+/// `bootstrap(replicates, level, method)`: whole patients drawn with replacement.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Bootstrap {
+    /// How often.
+    pub replicates: u32,
+    /// Share of the intervals that hold the figure in the long run, 0..1.
+    pub level: f64,
+    /// What is made of the draws.
+    pub method: IntervalMethod,
+}
+
+/// How draws become an interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IntervalMethod {
+    /// Their quantiles.
+    Percentile,
+    /// Quantiles corrected for bias and skewness (Efron 1987).
+    Bca,
+}
+
+/// One entry of `slices`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Slice {
+    /// The column.
+    pub column: String,
+    /// `bins(column, edges)`: ascending, each part from one edge to below the next, the last edge included. Empty: each
+    /// value is a part.
+    pub edges: Vec<f64>,
 }
 
 /// Figures a report can lead with.
@@ -871,6 +921,38 @@ impl std::fmt::Display for Changed {
             Self::Flip { horizontal: true } => f.write_str("flip(horizontal)"),
             Self::Flip { horizontal: false } => f.write_str("flip(vertical)"),
         }
+    }
+}
+
+impl Metric {
+    /// Its value; `None` where it is not defined or nothing was scored.
+    #[must_use]
+    pub fn of(self, figures: &Figures) -> Option<f64> {
+        let value = match self {
+            Self::Accuracy => Some(figures.accuracy),
+            Self::BalancedAccuracy => Some(figures.balanced_accuracy),
+            Self::MacroF1 => Some(figures.macro_f1),
+            Self::Auroc => figures.auroc,
+            Self::LogLoss => Some(figures.log_loss),
+            Self::Ece => Some(figures.ece),
+        };
+        value.filter(|value| value.is_finite() && figures.count > 0)
+    }
+
+    /// Is a smaller value the better one?
+    #[must_use]
+    pub fn smaller_is_better(self) -> bool {
+        match self {
+            Self::LogLoss | Self::Ece => true,
+            Self::Accuracy | Self::BalancedAccuracy | Self::MacroF1 | Self::Auroc => false,
+        }
+    }
+
+    /// Its value turned so that larger is better.
+    #[must_use]
+    pub fn better(self, figures: &Figures) -> Option<f64> {
+        let sign = if self.smaller_is_better() { -1.0 } else { 1.0 };
+        self.of(figures).map(|value| sign * value)
     }
 }
 

@@ -14,10 +14,10 @@ pub const STUDY: Block = Block {
 };
 
 /// The blocks in `study { }`.
-pub const BLOCKS: &[&Block] = &[&DATA, &SPLIT, &IMAGES, &MODEL, &TRAIN, &EVALUATE, &COMPARE];
+pub const BLOCKS: &[&Block] = &[&DATA, &SPLIT, &IMAGES, &MODEL, &TRAIN, &EVALUATE, &COMPARE, &REPORT];
 
 /// Blocks of the language that this version does not run yet.
-pub const LATER_BLOCKS: &[&str] = &["report"];
+pub const LATER_BLOCKS: &[&str] = &[];
 
 /// The block of a name.
 #[must_use]
@@ -257,6 +257,18 @@ const EVALUATE: Block = Block {
             about: "What counts as one in the headline.",
         },
         Setting {
+            name: "intervals",
+            takes: Takes::Operation(&metrics::INTERVALS),
+            default: "bootstrap(1000, level = 95%)",
+            about: "How far the figures could be off, by drawing whole patients again.",
+        },
+        Setting {
+            name: "slices",
+            takes: Takes::Shaped("a list of columns and bins, ``[`sex`, bins(`age`, [16, 40, 65])]``"),
+            default: "[]",
+            about: "Parts of the patients that get figures of their own.",
+        },
+        Setting {
             name: "tta",
             takes: Takes::Operations(&metrics::CHANGES),
             default: "[]",
@@ -269,7 +281,7 @@ const EVALUATE: Block = Block {
             about: "Accepts that the figures leak, with a reason that the report repeats on its first screen.",
         },
     ],
-    later: &["intervals", "slices", "explain", "threshold", "calibration"],
+    later: &["explain", "threshold", "calibration"],
 };
 
 /// How variants are compared; no part of what a variant is.
@@ -297,6 +309,29 @@ pub const COMPARE: Block = Block {
         },
     ],
     later: &[],
+};
+
+/// What the report leads with, and where else it goes; no part of what a variant is.
+pub const REPORT: Block = Block {
+    name: "report",
+    about: "What the report leads with, and where else it goes.",
+    settings: &[
+        Setting {
+            name: "html",
+            takes: Takes::Path,
+            default: "in the run's folder only",
+            about: "The page is written here too.",
+        },
+        Setting {
+            name: "headline",
+            takes: Takes::Shaped(
+                "a variant, `{ backbone = resnet18 }` or its name in quotes, or `best(by = macro_f1)`",
+            ),
+            default: "no variant is put forward",
+            about: "The variant that the report leads with; the best one is told on the hold-out.",
+        },
+    ],
+    later: &["checklist", "model"],
 };
 
 /// `run NAME { ... }`: where it runs; never part of the study.

@@ -67,6 +67,21 @@ pub const UNITS: Family = Family {
     later: &["study", "exam", "lesion"],
 };
 
+/// `report.headline`
+pub const HEADLINES: Family = Family {
+    one: "headline",
+    many: "headlines",
+    operations: &[Operation {
+        name: "best",
+        about: "The variant that is best on the folds, told on the hold-out, which took no part in choosing it.",
+        parameters: &[required("by", Takes::Operation(&METRICS), "the metric that decides")],
+        later: &[],
+        source: "",
+        examples: &["best(by = macro_f1)"],
+    }],
+    later: &[],
+};
+
 /// `compare.test`
 pub const TESTS: Family = Family {
     one: "test",
@@ -85,6 +100,56 @@ pub const TESTS: Family = Family {
         examples: &["paired_bootstrap(2000)"],
     }],
     later: &["permutation", "delong", "mcnemar", "wilcoxon", "t_test"],
+};
+
+const METHODS: &[&str] = &["percentile", "bca"];
+
+/// How often patients are drawn.
+const REPLICATES: Takes = Takes::Whole { from: 100, to: 100_000, counts: "" };
+
+/// `evaluate.intervals`
+pub const INTERVALS: Family = Family {
+    one: "way to make intervals",
+    many: "ways to make intervals",
+    operations: &[
+        Operation {
+            name: "bootstrap",
+            about: "Whole patients drawn with replacement, also where a figure counts images.",
+            parameters: &[
+                number("replicates", REPLICATES, 1000.0, "how often the patients are drawn"),
+                number(
+                    "level",
+                    Takes::Share { from: 0.5, to: 0.999 },
+                    0.95,
+                    "share of the intervals that hold the figure in the long run",
+                ),
+                word("method", METHODS, "percentile", "quantiles of the draws, or corrected for bias and skewness"),
+            ],
+            later: &[],
+            source: "Davison and Hinkley 1997, section 3.8; bca: Efron 1987",
+            examples: &["bootstrap(2000, level = 95%)", "bootstrap(2000, method = bca)"],
+        },
+        metric("none", "No intervals.", &["none"]),
+    ],
+    later: &["wilson", "delong"],
+};
+
+/// Parts of `evaluate.slices`.
+pub const SLICES: Family = Family {
+    one: "slice",
+    many: "slices",
+    operations: &[Operation {
+        name: "bins",
+        about: "A column of numbers, gathered between edges; the last edge is included.",
+        parameters: &[
+            required("column", Takes::Column, "the column"),
+            required("edges", Takes::Shaped("a list of ascending numbers, `[16, 40, 65]`"), "where the parts begin"),
+        ],
+        later: &[],
+        source: "",
+        examples: &["bins(`age`, [16, 40, 65, 100])"],
+    }],
+    later: &[],
 };
 
 /// `evaluate.leak`

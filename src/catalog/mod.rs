@@ -212,7 +212,10 @@ pub const FAMILIES: &[&Family] = &[
     &metrics::METRICS,
     &metrics::UNITS,
     &metrics::TESTS,
+    &metrics::HEADLINES,
     &metrics::ACCEPTANCES,
+    &metrics::INTERVALS,
+    &metrics::SLICES,
     &training::DEVICES,
 ];
 

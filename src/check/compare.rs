@@ -29,7 +29,7 @@ pub(super) fn read(reader: &mut Reader<'_>, axes: &[Axis], variants: &[Variant])
     let baseline = match reader.expression("compare.baseline") {
         Some((expr, scope)) => {
             let names: Vec<&str> = variants.iter().map(|variant| variant.name.as_str()).collect();
-            let found = baseline(reader, expr, scope, axes, &names)?;
+            let found = variant(reader, expr, scope, axes, &names)?;
             variants.iter().find(|variant| variant.name == found)?
         }
         None => variants.first()?,
@@ -39,8 +39,8 @@ pub(super) fn read(reader: &mut Reader<'_>, axes: &[Axis], variants: &[Variant])
     Some(Compare { baseline, test, correction, span })
 }
 
-/// The name of the variant that `baseline` means.
-fn baseline<'a>(
+/// The name of the variant that `baseline` or `headline` means.
+pub(super) fn variant<'a>(
     reader: &mut Reader<'a>,
     expr: &'a Expr,
     scope: usize,

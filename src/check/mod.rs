@@ -11,6 +11,7 @@ mod params;
 mod read_data;
 mod read_model;
 mod reader;
+mod report;
 mod rules;
 mod run;
 mod scopes;
@@ -21,6 +22,8 @@ mod variants;
 mod vary;
 
 use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
 
 use self::eval::Evaluator;
 use self::files::Main;
@@ -35,7 +38,7 @@ use crate::diag::{Code, Problems};
 use crate::host::{Host, Kind};
 use crate::leakage::Explained;
 use crate::source::{FileId, SourceMap, Span};
-use crate::study::{Places, Study};
+use crate::study::{Metric, Places, Study};
 use crate::syntax::Parsed;
 use crate::syntax::ast::Item;
 use crate::syntax::guard::MOST_BYTES;
@@ -72,6 +75,8 @@ pub struct Checked {
     pub variants: Vec<Variant>,
     /// How variants are compared; `None` without a `compare` block.
     pub compare: Option<Compare>,
+    /// What is reported first, and where; empty without a `report` block.
+    pub report: Report,
 }
 
 impl Checked {
@@ -125,6 +130,35 @@ pub struct Compare {
     pub correction: Correction,
     /// Where the block stands.
     pub span: Span,
+}
+
+impl Compare {
+    /// What of it decides the result.
+    #[must_use]
+    pub fn content(&self) -> serde_json::Value {
+        let CompareTest::PairedBootstrap { draws } = self.test;
+        serde_json::json!([self.baseline, draws, self.correction == Correction::Holm])
+    }
+}
+
+/// `report { ... }`: what the report leads with, and where else it goes.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Report {
+    /// `html`: the page goes here too; relative to the study file's folder.
+    pub html: Option<PathBuf>,
+    /// `headline`.
+    pub headline: Option<Headline>,
+}
+
+/// Which variant the report of a study with several leads with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Headline {
+    /// The variant of this name, chosen before anything ran.
+    Variant(String),
+    /// `best(by = metric)`: the one that is best on the folds. Its score there flatters it, so it is reported on the
+    /// hold-out, which took no part in choosing it.
+    Best(Metric),
 }
 
 /// Tests of a difference between two variants on the same patients.
@@ -235,8 +269,8 @@ fn check_tree(
     evaluator.warn_unused(id);
     problems.extend(evaluator.problems);
     let checked = match <[Grid; 1]>::try_from(grids) {
-        Ok([Grid { variants, compare, whole: true }]) => {
-            Some(Checked { file: id, base: world.base.to_path_buf(), run, variants, compare })
+        Ok([Grid { variants, compare, report, whole: true }]) => {
+            Some(Checked { file: id, base: world.base.to_path_buf(), run, variants, compare, report })
         }
         Ok(_) | Err(_) => None,
     };

@@ -12,11 +12,12 @@ use indexmap::IndexMap;
 use super::reader::Reader;
 use super::take::{Bound, Slot, Typed, take, whole, wrong_shape};
 use super::value::Value;
-use crate::catalog::{Block as Table, Takes, blocks};
+use crate::catalog::{Block as Table, Takes, blocks, metrics};
+use crate::diag::Problems;
 use crate::study::{
-    Augment, Backbone, Changed, ClassWeights, Data, EarlyStop, Evaluate, Filter, Fit, Freeze, Group, Head, Images,
-    KeepEpoch, LossKind, LossTerm, Metric, Model, Normalize, Optimizer, Pooling, Prepare, Sampler, Schedule, Train,
-    Unit, Watch, Weights,
+    Augment, Backbone, Bootstrap, Changed, ClassWeights, Data, EarlyStop, Evaluate, Filter, Fit, Freeze, Group, Head,
+    Images, IntervalMethod, KeepEpoch, LossKind, LossTerm, Metric, Model, Normalize, Optimizer, Pooling, Prepare,
+    Sampler, Schedule, Slice, Train, Unit, Watch, Weights,
 };
 
 fn table(name: &str) -> &'static Table {
@@ -328,10 +329,82 @@ pub(super) fn evaluate(reader: &mut Reader<'_>, group: &Group) -> Evaluate {
     });
     let tta = reader.operations(table("evaluate"), "tta").unwrap_or_default();
     let tta = tta.iter().filter_map(|step| Some(Changed::Flip { horizontal: step.word("axis")? == "horizontal" }));
-    Evaluate { primary, metrics, unit, leak, tta: tta.collect() }
+    let tta = tta.collect();
+    let intervals = match reader.operation(table("evaluate"), "intervals") {
+        None => Some(Bootstrap { replicates: 1000, level: 0.95, method: IntervalMethod::Percentile }),
+        Some(bound) => bootstrap(&bound),
+    };
+    Evaluate { primary, metrics, unit, intervals, slices: slices(reader), leak, tta }
 }
 
-fn metric(bound: &Bound) -> Option<Metric> {
+fn bootstrap(bound: &Bound) -> Option<Bootstrap> {
+    let method = match bound.word("method")? {
+        "bca" => IntervalMethod::Bca,
+        _ => IntervalMethod::Percentile,
+    };
+    Some(Bootstrap { replicates: bound.whole("replicates")?, level: bound.number("level")?, method })
+}
+
+fn slices(reader: &mut Reader<'_>) -> Vec<Slice> {
+    let Some((value, names)) = reader.value("evaluate.slices") else { return Vec::new() };
+    let Value::List(items) = &value.value else {
+        if value.value != Value::Absent {
+            let wants = "a list of columns and `bins(...)`";
+            wrong_shape("slices", wants, &value, &mut reader.evaluator.problems);
+            reader.poison("evaluate.slices");
+        }
+        return Vec::new();
+    };
+    let mut slices = Vec::with_capacity(items.len());
+    for (at, item) in items.iter().enumerate() {
+        reader.places.set(format!("evaluate.slices.{at}"), item.span);
+        let slot = Slot { name: "slices", owner: "evaluate", names: &names };
+        let problems = &mut reader.evaluator.problems;
+        let slice = match &item.value {
+            Value::Column(column) => Some(Slice { column: column.clone(), edges: Vec::new() }),
+            _ => match take(&Takes::Operation(&metrics::SLICES), item, slot, problems) {
+                Some(Typed::Operation(bound)) => edges(&bound, problems)
+                    .zip(bound.text("column").map(str::to_owned))
+                    .map(|(edges, column)| Slice { column, edges }),
+                _ => None,
+            },
+        };
+        match slice {
+            Some(slice) => slices.push(slice),
+            None => reader.poison("evaluate.slices"),
+        }
+    }
+    slices
+}
+
+/// At least two ascending numbers.
+fn edges(bound: &Bound, problems: &mut Problems) -> Option<Vec<f64>> {
+    let value = bound.shaped("edges")?;
+    let Value::List(items) = &value.value else {
+        wrong_shape("edges", "a list of ascending numbers", value, problems);
+        return None;
+    };
+    let number = Takes::Number { from: f64::MIN, included: true, to: f64::MAX };
+    let slot = Slot { name: "edges", owner: "bins", names: &[] };
+    let mut edges = Vec::with_capacity(items.len());
+    for item in items {
+        let Some(Typed::Number(edge)) = take(&number, item, slot, problems) else { return None };
+        if edges.last().is_some_and(|before| *before >= edge) {
+            problems.out_of_range("edges", "in ascending order", &edge.to_string(), item.span, "");
+            return None;
+        }
+        edges.push(edge);
+    }
+    if edges.len() < 2 {
+        let shown = if edges.is_empty() { "none".to_owned() } else { "one".to_owned() };
+        problems.out_of_range("edges", "at least two numbers", &shown, value.span, "");
+        return None;
+    }
+    Some(edges)
+}
+
+/// The metric that an operation names.
+pub(super) fn metric(bound: &Bound) -> Option<Metric> {
     match bound.operation.name {
         "accuracy" => Some(Metric::Accuracy),
         "balanced_accuracy" => Some(Metric::BalancedAccuracy),

@@ -6,7 +6,9 @@ use indexmap::IndexMap;
 
 use super::eval::Evaluator;
 use super::reader::{Level, Reader};
-use super::{Choice, Compare, Variant, compare, names_a_folder, read_data, read_model, rules, take, vary};
+use super::{
+    Choice, Compare, Report, Variant, compare, names_a_folder, read_data, read_model, report, rules, take, vary,
+};
 use crate::catalog::blocks;
 use crate::data::{self, Dataset};
 use crate::diag::{Diagnostic, Problems};
@@ -14,7 +16,7 @@ use crate::host::Host;
 use crate::leakage::{self, Explained, Facts, Flow, flow};
 use crate::source::Span;
 use crate::study::{
-    Augment, Data, FoldKind, Group, LossTerm, Metric, Predicate, Sampler, Source, Split, Study, Weights,
+    Augment, Data, FoldKind, Group, LossTerm, Metric, Predicate, Sampler, Slice, Source, Split, Study, Weights,
 };
 use crate::syntax::ast::Block;
 
@@ -37,6 +39,7 @@ struct Recipe {
     data: Data,
     folds: Option<FoldKind>,
     holdout: Option<Predicate>,
+    slices: Vec<Slice>,
     /// `limit` draws.
     seed: Option<u64>,
 }
@@ -63,6 +66,7 @@ pub(super) struct World<'a> {
 pub(super) struct Grid {
     pub(super) variants: Vec<Variant>,
     pub(super) compare: Option<Compare>,
+    pub(super) report: Report,
     /// Has every variant its images?
     pub(super) whole: bool,
 }
@@ -82,7 +86,7 @@ pub(super) fn read<'a>(
     }
     let axes = vary::axes(&mut reader);
     let common = reader.common();
-    let mut grid = Grid { variants: Vec::new(), compare: None, whole: true };
+    let mut grid = Grid { variants: Vec::new(), compare: None, report: Report::default(), whole: true };
     let mut found = Vec::new();
     for taken in vary::combinations(&axes) {
         let chosen: Vec<(&vary::Axis, &vary::Choosable)> =
@@ -118,6 +122,7 @@ pub(super) fn read<'a>(
     }
     tell(&mut reader, &found, &grid.variants);
     grid.compare = compare::read(&mut reader, &axes, &grid.variants);
+    grid.report = report::read(&mut reader, &axes, &grid.variants);
     if grid.whole {
         size(&mut reader, &axes, &grid.variants, &datasets.built);
         same_images(&mut reader, &grid, &datasets.built);
@@ -235,10 +240,12 @@ fn dataset(world: World<'_>, study: &Study, reader: &mut Reader<'_>, datasets: &
     if !reader.block_sound("data") || !reader.sound(&["split.cv", "split.holdout"]) {
         return None;
     }
+    let slices = if reader.sound(&["evaluate.slices"]) { study.evaluate.slices.clone() } else { Vec::new() };
     let recipe = Recipe {
         data: study.data.clone(),
         folds: Some(study.split.cv.kind.clone()).filter(|kind| matches!(kind, FoldKind::FoldsFrom(_))),
         holdout: study.split.holdout_rows.clone(),
+        slices: slices.clone(),
         seed: study.data.limit.as_ref().map(|_| study.seed),
     };
     let tried = datasets.tried.iter().find(|(tried, ..)| *tried == recipe);
@@ -248,7 +255,7 @@ fn dataset(world: World<'_>, study: &Study, reader: &mut Reader<'_>, datasets: &
     } else {
         let mut found = Problems::new();
         let (data, split, places) = (&study.data, &study.split, &reader.places);
-        let built = data::build(data, split, study.seed, world.base, world.host, places, &mut found);
+        let built = data::build(data, split, &slices, study.seed, world.base, world.host, places, &mut found);
         if let Some(dataset) = &built {
             data::depth::check(dataset, world.host, places, &mut found);
         }

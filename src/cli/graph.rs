@@ -26,7 +26,7 @@ enum Format {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcomes {
-    let planned = arguments.study.load().and_then(|mut loaded| arguments.store.plan(&arguments.study, &mut loaded));
+    let planned = arguments.study.load().and_then(|loaded| arguments.store.plan(&arguments.study, loaded));
     match planned {
         Err(outcome) => outcome,
         Ok(plan) => print(&match arguments.format {

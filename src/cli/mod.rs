@@ -15,6 +15,8 @@ mod split;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+#[cfg(feature = "run")]
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -22,8 +24,12 @@ use crate::check::{Checked, Outcome, Overrides, Pick, Variant, check_file};
 use crate::data::Dataset;
 use crate::diag::{Problems, Severity, json, render};
 use crate::host::RealHost;
-use crate::source::{SourceMap, Span};
+#[cfg(feature = "run")]
+use crate::nn::weights::Found;
+use crate::source::SourceMap;
 use crate::store::Store;
+#[cfg(feature = "run")]
+use crate::study::Model;
 
 /// Medical-imaging studies as small text files: patients never leak, folds share work, one report.
 #[derive(Debug, Parser)]
@@ -237,38 +243,33 @@ impl StudyArguments {
             return Err(Outcomes::Errors);
         }
         let Some(checked) = outcome.checked else { return Err(Outcomes::Errors) };
-        let [variant] = checked.variants.as_slice() else {
-            let mut problems = Problems::new();
-            problems.several_variants(checked.variants.len(), vary_place(&checked));
-            self.tell(&outcome.map, &problems);
-            return Err(Outcomes::Errors);
-        };
-        let (variant, mut datasets) = (variant.clone(), outcome.datasets);
-        if variant.dataset >= datasets.len() {
+        let datasets = outcome.datasets;
+        if checked.variants.iter().any(|variant| variant.dataset >= datasets.len()) {
             return Err(Outcomes::Errors);
         }
         Ok(Loaded {
             map: outcome.map,
             checked,
-            dataset: datasets.swap_remove(variant.dataset),
-            variant,
+            datasets,
             #[cfg(feature = "run")]
             warnings: outcome.problems,
         })
     }
 }
 
-/// Where the first `vary` of a study stands.
-fn vary_place(checked: &Checked) -> Option<Span> {
-    checked.variants.first()?.choices.first().map(|choice| choice.span)
+/// Which variant is shown, for commands that show one.
+#[derive(Debug, Args)]
+struct OneVariant {
+    /// Which variant of the study [default: the first]
+    #[arg(long, value_name = "NAME")]
+    variant: Option<String>,
 }
 
 /// A study without errors.
 struct Loaded {
     map: SourceMap,
     checked: Checked,
-    variant: Variant,
-    dataset: Dataset,
+    datasets: Vec<Dataset>,
     #[cfg(feature = "run")]
     warnings: Problems,
 }
@@ -278,6 +279,34 @@ impl Loaded {
     #[cfg(feature = "run")]
     fn warnings(&self) -> Vec<String> {
         self.warnings.sorted().iter().map(|d| format!("{} {}", d.code.id(), d.message)).collect()
+    }
+
+    /// The variant that `--variant` names, or the first, and its images.
+    fn one(&self, asked: &OneVariant) -> Result<(&Variant, &Dataset), Outcomes> {
+        let variants = &self.checked.variants;
+        let found = match &asked.variant {
+            None => variants.first(),
+            Some(name) => self.checked.variant(name),
+        };
+        let Some((variant, dataset)) = found.and_then(|found| Some((found, self.datasets.get(found.dataset)?))) else {
+            talk(&format!("pipe: the study has no variant `{}`", asked.variant.as_deref().unwrap_or("")));
+            tell_variants(&self.checked);
+            return Err(Outcomes::Usage);
+        };
+        if asked.variant.is_none() && variants.len() > 1 {
+            talk(&format!("{} of {} variants; another one with --variant NAME", variant.name, variants.len()));
+        }
+        Ok((variant, dataset))
+    }
+}
+
+/// Lists the variants, or says that nothing varies.
+fn tell_variants(checked: &Checked) {
+    let names: Vec<&str> = checked.variants.iter().map(|variant| variant.name.as_str()).collect();
+    if names.len() > 1 {
+        talk(&format!("  help: there are: {}", names.join(", ")));
+    } else {
+        talk("  help: nothing varies in it; leave the option out");
     }
 }
 
@@ -301,13 +330,28 @@ impl StoreArguments {
         self.store.join("nodes").is_dir().then(|| Store::open(&self.store).ok()).flatten()
     }
 
-    /// Digest of the first weights, told as a problem when they are not there.
+    /// The first weights of each variant, each file read once; told as a problem when they are not there.
     #[cfg(feature = "run")]
-    fn weights(&self, study: &StudyArguments, loaded: &Loaded) -> Result<Option<crate::nn::weights::Found>, Outcomes> {
-        crate::exec::find_weights(&loaded.variant, &loaded.checked.base, &self.folders()).map_err(|problems| {
-            study.tell(&loaded.map, &problems);
-            Outcomes::Errors
-        })
+    fn weights(&self, study: &StudyArguments, loaded: &Loaded) -> Result<Vec<Option<Arc<Found>>>, Outcomes> {
+        let folders = self.folders();
+        let mut read: Vec<(&Model, Option<Arc<Found>>)> = Vec::new();
+        let mut all = Vec::with_capacity(loaded.checked.variants.len());
+        for variant in &loaded.checked.variants {
+            let model = &variant.study.model;
+            let alike = |(other, _): &&(&Model, _)| other.backbone == model.backbone && other.weights == model.weights;
+            if let Some((_, found)) = read.iter().find(alike) {
+                all.push(found.clone());
+                continue;
+            }
+            let found = crate::exec::find_weights(variant, &loaded.checked.base, &folders).map_err(|problems| {
+                study.tell(&loaded.map, &problems);
+                Outcomes::Errors
+            })?;
+            let found = found.map(Arc::new);
+            read.push((model, found.clone()));
+            all.push(found);
+        }
+        Ok(all)
     }
 
     /// The folders given, then `weights/` beside the working folder.
@@ -319,20 +363,23 @@ impl StoreArguments {
     }
 
     /// Plans a study for a command that only shows.
-    fn plan(&self, study: &StudyArguments, loaded: &mut Loaded) -> Result<crate::plan::Plan, Outcomes> {
+    fn plan(&self, study: &StudyArguments, loaded: Loaded) -> Result<crate::plan::Plan, Outcomes> {
         #[cfg(feature = "run")]
-        let weights = self.weights(study, loaded)?.map(|found| found.sha256);
+        let weights = digests(&self.weights(study, &loaded)?);
         #[cfg(not(feature = "run"))]
-        let weights = None;
+        let weights = Vec::new();
         let options = crate::plan::Options { verify: self.verify, weights, progress: None };
         let store = self.existing();
-        let dataset = loaded.dataset.clone();
-        crate::plan::plan(&loaded.checked, &loaded.variant, dataset, &RealHost, store.as_ref(), &options).map_err(
-            |problems| {
-                study.tell(&loaded.map, &problems);
-                study.tell_count(&problems);
-                Outcomes::Errors
-            },
-        )
+        crate::plan::plan(&loaded.checked, loaded.datasets, &RealHost, store.as_ref(), &options).map_err(|problems| {
+            study.tell(&loaded.map, &problems);
+            study.tell_count(&problems);
+            Outcomes::Errors
+        })
     }
+}
+
+/// The digest of each variant's first weights.
+#[cfg(feature = "run")]
+fn digests(weights: &[Option<Arc<Found>>]) -> Vec<Option<String>> {
+    weights.iter().map(|found| found.as_ref().map(|found| found.sha256.clone())).collect()
 }

@@ -13,7 +13,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcomes {
-    let planned = arguments.study.load().and_then(|mut loaded| arguments.store.plan(&arguments.study, &mut loaded));
+    let planned = arguments.study.load().and_then(|loaded| arguments.store.plan(&arguments.study, loaded));
     match planned {
         Err(outcome) => outcome,
         Ok(plan) => print(&plan.to_text()),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Outcomes, StudyArguments, talk};
+use super::{OneVariant, Outcomes, StudyArguments, talk};
 use crate::data::{self, Origin};
 use crate::draw::{DrawKey, Stage};
 use crate::host::RealHost;
@@ -16,6 +16,8 @@ use crate::store;
 pub(super) struct Arguments {
     #[command(flatten)]
     study: StudyArguments,
+    #[command(flatten)]
+    one: OneVariant,
     /// How many images, taken evenly from all classes
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rows: u32,
@@ -32,15 +34,19 @@ pub(super) fn run(arguments: &Arguments) -> Outcomes {
         Ok(loaded) => loaded,
         Err(outcome) => return outcome,
     };
-    let study = &loaded.variant.study;
+    let (variant, dataset) = match loaded.one(&arguments.one) {
+        Ok(one) => one,
+        Err(outcome) => return outcome,
+    };
+    let study = &variant.study;
     let mut rows = Vec::new();
-    for index in spread(&loaded.dataset, arguments.rows as usize) {
-        let Some(image) = loaded.dataset.images.get(index) else { continue };
-        let pixels = match &loaded.dataset.origin {
+    for index in spread(dataset, arguments.rows as usize) {
+        let Some(image) = dataset.images.get(index) else { continue };
+        let pixels = match &dataset.origin {
             Origin::Phantoms { images, patients, seed } => {
                 Ok(phantom::draw(*images, *patients, *seed, image.row.saturating_sub(2)))
             }
-            Origin::Files { .. } => data::read_image(&loaded.dataset, &RealHost, index)
+            Origin::Files { .. } => data::read_image(dataset, &RealHost, index)
                 .map_err(|error| error.to_string())
                 .and_then(|bytes| images::decode(&bytes).map_err(|error| error.to_string())),
         };
@@ -48,7 +54,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcomes {
             Ok(pixels) => images::prepare(&study.images.prepare, pixels),
             Err(why) => {
                 let mut problems = crate::diag::Problems::new();
-                problems.unreadable_image(loaded.variant.places.nearest("data.image"), &image.name, image.row, &why, 1);
+                problems.unreadable_image(variant.places.nearest("data.image"), &image.name, image.row, &why, 1);
                 arguments.study.tell(&loaded.map, &problems);
                 return Outcomes::Errors;
             }

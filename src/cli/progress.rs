@@ -29,6 +29,10 @@ enum Form {
 pub(super) struct Progress {
     form: Form,
     begun: BTreeMap<Work, Instant>,
+    /// Stands before the name of a step; empty when nothing varies.
+    variant: String,
+    /// Where in `seconds` each variant begins.
+    variants: Vec<usize>,
     /// Seconds of each step that was done.
     pub(super) seconds: Vec<(Work, f64)>,
     /// Steps found in the store.
@@ -47,14 +51,27 @@ impl Progress {
         } else {
             Form::Plain { told: now, at: 0, total: 0, unit: "" }
         };
-        Self { form, begun: BTreeMap::new(), seconds: Vec::new(), reused: 0, done: 0 }
+        Self {
+            form,
+            begun: BTreeMap::new(),
+            variant: String::new(),
+            variants: Vec::new(),
+            seconds: Vec::new(),
+            reused: 0,
+            done: 0,
+        }
     }
 
     pub(super) fn on(&mut self, event: Event) {
         match event {
+            Event::Variant { number, of, name } => {
+                self.variant = format!("{number}/{of} ");
+                self.line(&format!("variant {number}/{of}  {name}"));
+                self.variants.push(self.seconds.len());
+            }
             Event::Reused { work } => {
                 self.reused += 1;
-                self.line(&format!("{:<20} reused from the store", work.title()));
+                self.line(&format!("{:<20} reused from the store", self.title(work)));
             }
             Event::Started { work, total, unit } => {
                 self.begun.insert(work, Instant::now());
@@ -70,18 +87,29 @@ impl Progress {
                 {
                     bar.finish_and_clear();
                 }
-                self.line(&format!("{:<20} {message}, {}", work.title(), duration(seconds)));
+                self.line(&format!("{:<20} {message}, {}", self.title(work), duration(seconds)));
             }
             Event::Note(text) => self.line(&text),
         }
     }
 
+    /// `train fold 0`, `2/9 train fold 0`
+    fn title(&self, work: Work) -> String {
+        format!("{}{}", self.variant, work.title())
+    }
+
+    /// Seconds of the steps done since the latest variant began.
+    pub(super) fn of_variant(&self) -> &[(Work, f64)] {
+        self.seconds.get(self.variants.last().copied().unwrap_or(0)..).unwrap_or_default()
+    }
+
     fn start(&mut self, work: Work, total: u64, unit: &'static str) {
+        let title = self.title(work);
         match &mut self.form {
             Form::Quiet => {}
             Form::Plain { told, at, total: all, unit: what } => {
                 (*told, *at, *all, *what) = (Instant::now(), 0, total, unit);
-                talk(&format!("{:<20} {total} {unit}", work.title()));
+                talk(&format!("{title:<20} {total} {unit}"));
             }
             Form::Bars(all, bars) => {
                 let bar = all.add(ProgressBar::new(total));
@@ -91,7 +119,7 @@ impl Progress {
                 if let Ok(style) = style {
                     bar.set_style(style.progress_chars("━╸ "));
                 }
-                bar.set_prefix(work.title());
+                bar.set_prefix(title);
                 bar.enable_steady_tick(Duration::from_millis(250));
                 bars.insert(work, bar);
             }
@@ -99,6 +127,7 @@ impl Progress {
     }
 
     fn advance(&mut self, work: Work, done: u64, message: &str) {
+        let title = self.title(work);
         match &mut self.form {
             Form::Quiet => {}
             Form::Plain { told, at, total, unit } => {
@@ -108,7 +137,7 @@ impl Progress {
                     let left = told.elapsed().as_secs_f64() * total.saturating_sub(done) as f64 / (done - *at) as f64;
                     (*told, *at) = (Instant::now(), done);
                     let left = duration(left);
-                    talk(&format!("{:<20} {done}/{total} {unit}, {left} left  {message}", work.title()));
+                    talk(&format!("{title:<20} {done}/{total} {unit}, {left} left  {message}"));
                 }
             }
             Form::Bars(_, bars) => {

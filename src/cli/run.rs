@@ -24,6 +24,9 @@ pub(super) struct Arguments {
     /// Which `run` block of the study says where it runs [default: the only one]
     #[arg(long, value_name = "NAME")]
     on: Option<String>,
+    /// Only the variants whose name fits, `resnet50/*`; may be given several times
+    #[arg(long, value_name = "PATTERN")]
+    only: Vec<String>,
     /// Worker threads [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     threads: Option<u32>,
@@ -45,26 +48,32 @@ pub(super) use with_engine::run;
 mod with_engine {
     use std::path::PathBuf;
     use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Mutex, MutexGuard, PoisonError};
     use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
     use super::super::progress::{Progress, duration};
-    use super::super::{Loaded, print, talk};
+    use super::super::{Loaded, digests, print, talk, tell_variants};
     use super::{Arguments, Outcomes};
     use crate::check::{Device, RunBlock};
     use crate::exec::{self, Choice, Context, Event, Finished, RunError, Timing};
     use crate::host::RealHost;
     use crate::plan::{self, Plan};
+    use crate::record::StudyRecord;
     use crate::report::{self, Format};
     use crate::stats::predictions;
-    use crate::store::{RunFolder, Store};
+    use crate::store::{RunFolder, Store, variant_folders, write_whole};
 
     static STOP: AtomicBool = AtomicBool::new(false);
 
     pub(in super::super) fn run(arguments: &Arguments) -> Outcomes {
         let begun = Instant::now();
         let started_unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let loaded = match arguments.study.load() {
+        let mut loaded = match arguments.study.load() {
             Ok(loaded) => loaded,
+            Err(outcome) => return outcome,
+        };
+        let wanted = match wanted(arguments, &loaded) {
+            Ok(wanted) => wanted,
             Err(outcome) => return outcome,
         };
         let place = match place(arguments, &loaded) {
@@ -104,23 +113,13 @@ mod with_engine {
                 );
             }
         };
-        let found = match arguments.store.weights(&arguments.study, &loaded) {
-            Ok(found) => found,
+        let weights = match arguments.store.weights(&arguments.study, &loaded) {
+            Ok(weights) => weights,
             Err(outcome) => return outcome,
         };
-        let options = plan::Options {
-            verify: arguments.store.verify,
-            weights: found.as_ref().map(|found| found.sha256.clone()),
-            progress: None,
-        };
-        let plan = match plan::plan(
-            &loaded.checked,
-            &loaded.variant,
-            loaded.dataset.clone(),
-            &RealHost,
-            Some(&store),
-            &options,
-        ) {
+        let options = plan::Options { verify: arguments.store.verify, weights: digests(&weights), progress: None };
+        let datasets = std::mem::take(&mut loaded.datasets);
+        let plan = match plan::plan(&loaded.checked, datasets, &RealHost, Some(&store), &options) {
             Ok(plan) => plan,
             Err(problems) => {
                 arguments.study.tell(&loaded.map, &problems);
@@ -128,6 +127,8 @@ mod with_engine {
                 return Outcomes::Errors;
             }
         };
+        let chosen: Vec<usize> =
+            (0..plan.variants.len()).filter(|variant| wanted.contains(variant) || plan.is_done(*variant)).collect();
         // A second Ctrl-C leaves at once; the store is whole at every moment.
         let handler = ctrlc::set_handler(|| {
             if STOP.swap(true, Ordering::SeqCst) {
@@ -138,37 +139,113 @@ mod with_engine {
         if handler.is_err() {
             talk("pipe: Ctrl-C cannot be caught here; what is finished is kept all the same");
         }
-        let mut progress = Progress::new(arguments.quiet);
         if !arguments.quiet {
-            talk(&headline(&plan));
+            talk(&headline(&plan, &chosen));
         }
-        let context = Context {
-            host: &RealHost,
-            store: &store,
-            variant: &loaded.variant,
-            weights: found.as_ref(),
-            device,
-            stop: &STOP,
-            warnings: loaded.warnings(),
-        };
-        let result = exec::run(&plan, &context, &mut |event: Event| progress.on(event));
+        let context =
+            Context { host: &RealHost, store: &store, weights, device, stop: &STOP, warnings: loaded.warnings() };
+        let progress = Mutex::new(Progress::new(arguments.quiet));
+        let publisher = Publisher { arguments, loaded: &loaded, plan: &plan, folder: &run_folder };
+        let folders = publisher.folders();
+        let mut summary = String::new();
+        let result = exec::run(
+            &plan,
+            &context,
+            &chosen,
+            &mut |event: Event| locked(&progress).on(event),
+            &mut |variant, finished| {
+                let mut progress = locked(&progress);
+                let steps = progress.of_variant().to_vec();
+                let timing = Timing { started_unix, seconds: begun.elapsed().as_secs_f64(), steps };
+                if plan.variants.len() == 1 {
+                    progress.clear();
+                    summary = report::render(&finished.record, Format::Text);
+                }
+                publisher.variant(variant, folders.get(variant).map_or("", String::as_str), finished, &timing)
+            },
+        );
+        let mut progress = progress.into_inner().unwrap_or_else(PoisonError::into_inner);
         progress.clear();
         match result {
-            Ok(finished) => {
-                let timing =
-                    Timing { started_unix, seconds: begun.elapsed().as_secs_f64(), steps: progress.seconds.clone() };
-                publish(arguments, &loaded, &plan, &finished, &run_folder, &timing, &progress)
+            Ok(study) => {
+                let timing = Timing { started_unix, seconds: begun.elapsed().as_secs_f64(), steps: Vec::new() };
+                if let Some(study) = study {
+                    if let Err(error) = publisher.study(&study, &folders, &timing) {
+                        return ended(arguments, &loaded, error);
+                    }
+                    summary = report::render_study(&study, Format::Text);
+                }
+                let printed = print(&summary);
+                if !arguments.quiet {
+                    talk(&format!(
+                        "{} steps done, {} reused, {}; open {}",
+                        progress.done,
+                        progress.reused,
+                        duration(timing.seconds),
+                        run_folder.root().join("report.html").display()
+                    ));
+                }
+                printed
             }
-            Err(RunError::Interrupted) => {
+            Err(error) => ended(arguments, &loaded, error),
+        }
+    }
+
+    fn locked(progress: &Mutex<Progress>) -> MutexGuard<'_, Progress> {
+        progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells why a run came to no result.
+    fn ended(arguments: &Arguments, loaded: &Loaded, error: RunError) -> Outcomes {
+        match error {
+            RunError::Interrupted => {
                 talk("interrupted; what is finished is kept, and the same command goes on from there");
                 Outcomes::Interrupted
             }
-            Err(RunError::Problems(problems)) => {
+            RunError::Problems(problems) => {
                 arguments.study.tell(&loaded.map, &problems);
                 arguments.study.tell_count(&problems);
                 Outcomes::Errors
             }
-            Err(RunError::Failed { what, help }) => failed(&what, help.as_deref().unwrap_or("")),
+            RunError::Failed { what, help } => failed(&what, help.as_deref().unwrap_or("")),
+        }
+    }
+
+    /// The variants that `--only` asks for; all without it.
+    fn wanted(arguments: &Arguments, loaded: &Loaded) -> Result<Vec<usize>, Outcomes> {
+        let variants = &loaded.checked.variants;
+        let fits = |pattern: &String| -> Vec<usize> {
+            (0..).zip(variants).filter(|(_, variant)| matches(pattern, &variant.name)).map(|(index, _)| index).collect()
+        };
+        if arguments.only.is_empty() {
+            return Ok((0..variants.len()).collect());
+        }
+        let mut wanted = Vec::new();
+        for pattern in &arguments.only {
+            let found = fits(pattern);
+            if found.is_empty() {
+                talk(&format!("pipe: no variant of the study fits --only '{pattern}'"));
+                tell_variants(&loaded.checked);
+                return Err(Outcomes::Usage);
+            }
+            wanted.extend(found);
+        }
+        Ok(wanted)
+    }
+
+    /// Does a name fit a pattern, in which `*` stands for any text and `?` for one character?
+    fn matches(pattern: &str, name: &str) -> bool {
+        let mut rest = pattern.chars();
+        match (rest.next(), name.chars().next()) {
+            (None, first) => first.is_none(),
+            (Some('*'), _) => {
+                let ends = name.char_indices().map(|(at, _)| at).chain([name.len()]);
+                ends.into_iter().any(|at| name.get(at..).is_some_and(|tail| matches(rest.as_str(), tail)))
+            }
+            (Some(wanted), Some(first)) if wanted == '?' || wanted == first => {
+                matches(rest.as_str(), name.get(first.len_utf8()..).unwrap_or(""))
+            }
+            (Some(_), _) => false,
         }
     }
 
@@ -210,64 +287,141 @@ mod with_engine {
         }
     }
 
-    fn headline(plan: &Plan) -> String {
-        let reuse = plan.steps.iter().filter(|step| step.action == plan::Action::Reuse).count();
-        let run = plan.steps.iter().filter(|step| step.action == plan::Action::Run).count();
+    fn headline(plan: &Plan, chosen: &[usize]) -> String {
+        let (run, reuse) = (plan.count(&plan::Action::Run), plan.count(&plan::Action::Reuse));
+        let Some(first) = plan.variants.first() else { return String::new() };
+        let variants = match plan.variants.len() {
+            1 => String::new(),
+            all if all == chosen.len() => format!("{all} variants, "),
+            all => format!("{} of {all} variants, ", chosen.len()),
+        };
+        let steps = if plan.variants.len() == chosen.len() {
+            format!("; {run} steps to run, {reuse} reused")
+        } else {
+            String::new()
+        };
         format!(
-            "{}: {} images of {} patients, {} classes, {} folds; {run} steps to run, {reuse} reused",
-            plan.study.name,
-            plan.dataset.images.len(),
-            plan.dataset.patients.len(),
-            plan.dataset.classes.len(),
-            plan.trained.len(),
+            "{}: {variants}{} images of {} patients, {} classes, {} folds{steps}",
+            first.study.name,
+            first.dataset.images.len(),
+            first.dataset.patients.len(),
+            first.dataset.classes.len(),
+            first.trained.len(),
         )
     }
 
-    fn publish(
-        arguments: &Arguments,
-        loaded: &Loaded,
-        plan: &Plan,
-        finished: &Finished,
-        folder: &RunFolder,
-        timing: &Timing,
-        progress: &Progress,
-    ) -> Outcomes {
-        let record = match serde_json::to_vec_pretty(&finished.record) {
-            Ok(record) => record,
-            Err(error) => return failed(&format!("the record cannot be written: {error}"), ""),
-        };
-        let source = loaded.map.text(loaded.checked.file).as_bytes().to_vec();
-        let table = predictions::to_csv(&finished.record.classes, &finished.predictions);
-        let mut files = vec![
-            ("study.pipe".to_string(), source),
-            ("record.json".to_string(), record),
-            ("predictions.csv".to_string(), table.into_bytes()),
-            ("report.html".to_string(), report::render(&finished.record, Format::Html).into_bytes()),
-        ];
-        for (fold, model) in &finished.models {
-            files.push((format!("models/fold-{fold}.safetensors"), model.clone()));
+    /// Writes results into the run's folder.
+    struct Publisher<'a> {
+        arguments: &'a Arguments,
+        loaded: &'a Loaded,
+        plan: &'a Plan,
+        folder: &'a RunFolder,
+    }
+
+    fn unwritable(what: &str, error: &dyn std::fmt::Display) -> RunError {
+        RunError::Failed { what: format!("the {what} cannot be written: {error}"), help: None }
+    }
+
+    impl Publisher<'_> {
+        /// Where each variant's results go within the run's folder; the only one fills it.
+        fn folders(&self) -> Vec<String> {
+            match self.plan.variants.as_slice() {
+                [_] => vec![String::new()],
+                variants => variant_folders(&variants.iter().map(|variant| variant.name.as_str()).collect::<Vec<_>>()),
+            }
         }
-        let manifest = match exec::manifest(plan, finished, &files, &arguments.study.set, timing) {
-            Ok(manifest) => manifest,
-            Err(error) => return failed(&format!("the manifest cannot be written: {error}"), ""),
-        };
-        if let Err(error) = folder.publish(&files, &manifest) {
-            let place = folder.root().display();
-            return failed(
-                &format!("the results cannot be written to {place}: {error}"),
-                "make room or choose another folder with --out; the trainings are kept and will be reused",
-            );
+
+        fn source(&self) -> Vec<u8> {
+            self.loaded.map.text(self.loaded.checked.file).as_bytes().to_vec()
         }
-        let printed = print(&report::render(&finished.record, Format::Text));
-        if !arguments.quiet {
-            talk(&format!(
-                "{} steps done, {} reused, {}; open {}",
-                progress.done,
-                progress.reused,
-                duration(timing.seconds),
-                folder.root().join("report.html").display()
-            ));
+
+        fn publish(&self, within: &str, files: &[(String, Vec<u8>)], manifest: &str) -> Result<(), RunError> {
+            self.folder.publish(within, files, manifest).map_err(|error| {
+                let place = self.folder.root().join(within);
+                RunError::failed(
+                    format!("the results cannot be written to {}: {error}", place.display()),
+                    "make room or choose another folder with --out; the trainings are kept and will be reused",
+                )
+            })
         }
-        printed
+
+        fn variant(&self, index: usize, within: &str, finished: &Finished, timing: &Timing) -> Result<(), RunError> {
+            let record = serde_json::to_vec_pretty(&finished.record).map_err(|error| unwritable("record", &error))?;
+            let columns = finished.record.study.evaluate.columns();
+            let table = predictions::to_csv(&finished.record.classes, &columns, &finished.predictions);
+            let page = report::render(&finished.record, Format::Html);
+            let mut files = vec![
+                ("study.pipe".to_string(), self.source()),
+                ("record.json".to_string(), record),
+                ("predictions.csv".to_string(), table.into_bytes()),
+                ("report.html".to_string(), page.clone().into_bytes()),
+            ];
+            for (fold, model) in &finished.models {
+                files.push((format!("models/fold-{fold}.safetensors"), model.clone()));
+            }
+            let parameters = &self.arguments.study.set;
+            let manifest = exec::manifest(self.plan, index, finished, &files, parameters, timing)
+                .map_err(|error| unwritable("manifest", &error))?;
+            self.publish(within, &files, &manifest)?;
+            if self.plan.variants.len() > 1 {
+                return Ok(());
+            }
+            self.elsewhere(&page)
+        }
+
+        fn study(&self, record: &StudyRecord, folders: &[String], timing: &Timing) -> Result<(), RunError> {
+            let json = serde_json::to_vec_pretty(record).map_err(|error| unwritable("record", &error))?;
+            let page = report::render_study(record, Format::Html);
+            let files = vec![
+                ("study.pipe".to_string(), self.source()),
+                ("record.json".to_string(), json),
+                ("report.html".to_string(), page.clone().into_bytes()),
+            ];
+            let folder_of = |name: &str| {
+                let at = self.plan.variants.iter().position(|variant| variant.name == name);
+                at.and_then(|at| folders.get(at)).map_or("", String::as_str)
+            };
+            let manifest = exec::study_manifest(record, folder_of, &files, &self.arguments.study.set, timing)
+                .map_err(|error| unwritable("manifest", &error))?;
+            self.publish("", &files, &manifest)?;
+            self.elsewhere(&page)
+        }
+
+        /// `report { html = ... }`
+        fn elsewhere(&self, page: &str) -> Result<(), RunError> {
+            let Some(html) = &self.loaded.checked.report.html else { return Ok(()) };
+            let path = self.loaded.checked.base.join(html);
+            let written = match path.parent() {
+                Some(folder) => std::fs::create_dir_all(folder).and_then(|()| write_whole(&path, page.as_bytes())),
+                None => write_whole(&path, page.as_bytes()),
+            };
+            written.map_err(|error| {
+                RunError::failed(
+                    format!("`report.html` cannot be written to {}: {error}", path.display()),
+                    "name another file; the results are in the run's folder all the same",
+                )
+            })
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::matches;
+
+        #[test]
+        fn patterns_fit_whole_names() {
+            for (pattern, name, fits) in [
+                ("resnet50/*", "resnet50/ce", true),
+                ("resnet50/*", "resnet50", false),
+                ("*/ce", "a/b/ce", true),
+                ("*", "", true),
+                ("r?snet*", "resnet18/ce", true),
+                ("ce", "a/ce", false),
+                ("*ä*", "xäy", true),
+                ("a**b", "ab", true),
+            ] {
+                assert_eq!(matches(pattern, name), fits, "{pattern} {name}");
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::{Outcomes, StudyArguments, print, talk};
+use super::{OneVariant, Outcomes, StudyArguments, print, talk};
 use crate::diag::Problems;
 use crate::split;
 
@@ -10,6 +10,8 @@ use crate::split;
 pub(super) struct Arguments {
     #[command(flatten)]
     study: StudyArguments,
+    #[command(flatten)]
+    one: OneVariant,
     /// The quality table, or one row an image: image,patient,label,fold,role
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -28,10 +30,14 @@ pub(super) fn run(arguments: &Arguments) -> Outcomes {
         Ok(loaded) => loaded,
         Err(outcome) => return outcome,
     };
-    let spec = &loaded.variant.study.split;
-    let place = loaded.variant.places.nearest("split.cv");
+    let (variant, dataset) = match loaded.one(&arguments.one) {
+        Ok(one) => one,
+        Err(outcome) => return outcome,
+    };
+    let spec = &variant.study.split;
+    let place = variant.places.nearest("split.cv");
     let mut problems = Problems::new();
-    let folds = match split::deal(spec, &loaded.dataset, loaded.variant.study.seed) {
+    let folds = match split::deal(spec, dataset, variant.study.seed) {
         Ok(folds) => folds,
         Err(error) => {
             problems.cannot_split(place, &error.to_string());
@@ -40,18 +46,18 @@ pub(super) fn run(arguments: &Arguments) -> Outcomes {
         }
     };
     if arguments.format == Format::Csv {
-        return print(&split::csv(&loaded.dataset, &folds));
+        return print(&split::csv(dataset, &folds));
     }
     let all: Vec<u32> = (0..folds.count).collect();
-    let accepted = loaded.variant.study.evaluate.leak.is_some();
-    match split::table(spec, &loaded.dataset, &folds, &all, accepted) {
+    let accepted = variant.study.evaluate.leak.is_some();
+    match split::table(spec, dataset, &folds, &all, accepted) {
         Ok(table) => {
             if table.roles.iter().all(|roles| roles.disjoint.len() == 6) {
                 talk("every fold's training, validation, evaluation and hold-out share no patient");
             } else {
                 talk("roles share patients, which this study accepts");
             }
-            print(&split::text_table(&table, &loaded.dataset.classes))
+            print(&split::text_table(&table, &dataset.classes))
         }
         Err(leak) => {
             problems.leak_in_folds(place, &leak.to_string());

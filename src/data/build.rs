@@ -1,12 +1,16 @@
 //! The `data` block and its table become a [`Dataset`]: keep, label, group, look for the files, limit.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
 
 use crate::diag::{Problems, suggest};
 use crate::host::Host;
 use crate::source::Span;
 use crate::study::{
-    CrossValidation, Data, FoldKind, Group, Limit, OnMissing, Places, Predicate, Source, Split, WhenMany, WhenOther,
+    CrossValidation, Data, FoldKind, Group, Limit, OnMissing, Places, Predicate, Slice, Source, Split, WhenMany,
+    WhenOther,
 };
 
 use super::alone;
@@ -15,16 +19,21 @@ use super::keep::{self, Mismatch};
 use super::labels::{self, Fate};
 use super::limit;
 use super::source::{self, Use};
-use super::table::{Column, Table, number};
+use super::table::{Column, Table, is_missing, number};
 use super::{Dataset, FlowStep, Image, Origin};
+
+/// A slice has at most so many parts; more are no parts but measurements.
+const MOST_PARTS: usize = 30;
 
 /// Reads the table and makes the data set; paths are taken relative to `base`, the study file's folder.
 ///
 /// `None` after telling at least one error (E0201 to E0205, E0210 to E0213, E0903); warnings leave a data set.
 /// Images keep the table's order. `seed` is the study's, for `limit`.
+#[expect(clippy::too_many_arguments, reason = "each is a thing of its own")]
 pub fn build(
     data: &Data,
     split: &Split,
+    slices: &[Slice],
     seed: u64,
     base: &Path,
     host: &dyn Host,
@@ -32,7 +41,7 @@ pub fn build(
     problems: &mut Problems,
 ) -> Option<Dataset> {
     let mut found = Problems::new();
-    let dataset = assemble(data, split, seed, base, host, places, &mut found);
+    let dataset = assemble(data, split, slices, seed, base, host, places, &mut found);
     let clean = !found.has_errors();
     problems.extend(found);
     dataset.filter(|_| clean)
@@ -104,7 +113,7 @@ fn group_column(data: &Data) -> Option<&str> {
 }
 
 /// Every column that the study uses, in the order a reader meets them.
-fn uses<'a>(data: &'a Data, split: &'a Split, files: &'a Files, places: &Places) -> Vec<Use<'a>> {
+fn uses<'a>(data: &'a Data, split: &'a Split, slices: &'a [Slice], files: &'a Files, places: &Places) -> Vec<Use<'a>> {
     let mut uses = vec![
         Use { column: &files.column, at: places.nearest("data.image.column") },
         Use { column: &data.label, at: places.nearest("data.label") },
@@ -115,6 +124,11 @@ fn uses<'a>(data: &'a Data, split: &'a Split, files: &'a Files, places: &Places)
     let holdout = split.holdout_rows.iter().flat_map(keep::columns);
     uses.extend(holdout.map(|column| Use { column, at: places.nearest("split.holdout") }));
     uses.extend(folds_column(&split.cv).map(|column| Use { column, at: places.nearest("split.cv") }));
+    let slice = |(at, slice): (usize, &'a Slice)| Use {
+        column: &slice.column,
+        at: places.nearest(&format!("evaluate.slices.{at}")),
+    };
+    uses.extend(slices.iter().enumerate().map(slice));
     uses
 }
 
@@ -146,9 +160,11 @@ impl Flow<'_> {
     }
 }
 
+#[expect(clippy::too_many_arguments, reason = "those of `build`")]
 fn assemble(
     data: &Data,
     split: &Split,
+    slices: &[Slice],
     seed: u64,
     base: &Path,
     host: &dyn Host,
@@ -156,7 +172,7 @@ fn assemble(
     found: &mut Problems,
 ) -> Option<Dataset> {
     let files = files_of(data, base)?;
-    let table = source::open(&data.source, &uses(data, split, &files, places), base, host, places, found)?;
+    let table = source::open(&data.source, &uses(data, split, slices, &files, places), base, host, places, found)?;
     let group = match group_column(data) {
         Some(column) => Some(table.column(column)?),
         None => None,
@@ -226,7 +242,8 @@ fn assemble(
     known.extend(group_column(data).into_iter().chain(folds_column(&split.cv)));
     known.extend(split.holdout_rows.iter().flat_map(keep::columns));
     let alone = alone::columns(&table, &rows, &dataset.images, dataset.classes.len(), &known);
-    Some(Dataset { given_folds, given_holdout, alone, ..dataset })
+    let columns = slice_columns(slices, &table, &rows, places, found);
+    Some(Dataset { given_folds, given_holdout, alone, columns, ..dataset })
 }
 
 /// Keeps the rows for which `keep` holds.
@@ -513,6 +530,35 @@ fn given_folds(name: &str, table: &Table, rows: &[u32], places: &Places, found: 
     Some(rows.iter().filter_map(|row| fold_of.get(column.code(*row)? as usize).copied()).collect())
 }
 
+/// What the table says of each image in the columns that slices are made by.
+fn slice_columns(
+    slices: &[Slice],
+    table: &Table,
+    rows: &[u32],
+    places: &Places,
+    found: &mut Problems,
+) -> IndexMap<String, Vec<String>> {
+    let mut columns = IndexMap::new();
+    for (at, slice) in slices.iter().enumerate() {
+        let Some(column) = table.column(&slice.column) else { continue };
+        let place = places.nearest(&format!("evaluate.slices.{at}"));
+        let cells: Vec<String> = rows.iter().map(|row| column.text(*row).to_owned()).collect();
+        if slice.edges.is_empty() {
+            let values: BTreeSet<&str> = cells.iter().map(|cell| cell.trim()).collect();
+            if values.len() > MOST_PARTS {
+                let numbers = values.iter().all(|cell| is_missing(cell) || number(cell).is_some());
+                found.too_many_parts(&slice.column, values.len(), MOST_PARTS, numbers, place);
+            }
+        } else if let Some((cell, row)) =
+            cells.iter().zip(rows).find(|(cell, _)| !is_missing(cell.trim()) && number(cell.trim()).is_none())
+        {
+            found.bins_of_text(&slice.column, cell, table.line(*row), place);
+        }
+        columns.insert(slice.column.clone(), cells);
+    }
+    columns
+}
+
 #[expect(clippy::too_many_arguments, reason = "the last step of `assemble`, which holds all of these")]
 fn finish(
     classes: Vec<String>,
@@ -540,5 +586,15 @@ fn finish(
             Image { name: names.text(*row).to_owned(), row: table.line(*row), patient: number, label: *label }
         })
         .collect();
-    Dataset { classes, patients: kept, images, flow, origin, given_folds: None, given_holdout: None, alone: Vec::new() }
+    Dataset {
+        classes,
+        patients: kept,
+        images,
+        flow,
+        origin,
+        given_folds: None,
+        given_holdout: None,
+        alone: Vec::new(),
+        columns: IndexMap::new(),
+    }
 }

@@ -20,6 +20,7 @@ mod tests;
 use std::io;
 use std::path::PathBuf;
 
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::host::Host;
@@ -49,6 +50,8 @@ pub struct Dataset {
     /// How well each column that the network does not see tells the classes apart by itself.
     #[serde(default)]
     pub alone: Vec<Alone>,
+    /// Columns that slices are made by: what the table says of each image.
+    pub columns: IndexMap<String, Vec<String>>,
 }
 
 /// A column of a table that looks like the patients'.

@@ -85,7 +85,7 @@ fn places() -> Places {
 fn run(data: &Data, cv: &CrossValidation, host: &MemHost) -> (Option<Dataset>, Problems) {
     let mut problems = Problems::new();
     let split = Split { holdout: 0.0, holdout_rows: None, cv: cv.clone(), validation: 0.0, run: vec![] };
-    let dataset = build(data, &split, 7, Path::new("/s"), host, &places(), &mut problems);
+    let dataset = build(data, &split, &[], 7, Path::new("/s"), host, &places(), &mut problems);
     assert_eq!(dataset.is_none(), problems.has_errors(), "a data set or an error: {:?}", problems.sorted());
     for problem in problems.sorted() {
         assert!(!problem.labels.is_empty(), "{} has no place", problem.message);
@@ -576,6 +576,8 @@ fn study() -> Study {
             primary: Metric::MacroF1,
             metrics: vec![],
             unit: Unit::Image,
+            intervals: None,
+            slices: vec![],
             leak: None,
             tta: Vec::new(),
         },
@@ -604,6 +606,7 @@ fn dataset(images: &[(u32, u32)], classes: u32) -> Dataset {
         given_folds: None,
         given_holdout: None,
         alone: vec![],
+        columns: indexmap::IndexMap::new(),
     }
 }
 

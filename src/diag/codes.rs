@@ -91,6 +91,7 @@ codes! {
     E0701 "`vary` names no setting",
     W0702 "a grid of very many trainings",
     E0703 "a baseline that is no variant",
+    E0705 "the winner is chosen and reported on the same folds",
     E0706 "compared variants are not judged on the same images",
     E0901 "a URL without a sha256",
     E0902 "a pickle",

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::Finished;
 use crate::graph::Key;
 use crate::plan::{Action, Plan};
+use crate::record::{StudyRecord, VariantRecord};
 
 #[derive(Serialize)]
 struct Manifest<'a> {
@@ -44,6 +45,42 @@ struct FileEntry<'a> {
     blake3: String,
 }
 
+#[derive(Serialize)]
+struct StudyManifest<'a> {
+    version: u32,
+    pipe: &'a str,
+    study: &'a str,
+    key: &'a str,
+    started_unix: u64,
+    seconds: f64,
+    parameters: &'a [String],
+    variants: Vec<VariantEntry<'a>>,
+    missing: &'a [String],
+    files: Vec<FileEntry<'a>>,
+}
+
+#[derive(Serialize)]
+struct VariantEntry<'a> {
+    name: &'a str,
+    folder: &'a str,
+    key: &'a str,
+}
+
+fn action(action: &Action) -> &'static str {
+    match action {
+        Action::Run => "run",
+        Action::Reuse => "reused",
+        Action::Recompute => "recomputed",
+    }
+}
+
+fn entries(files: &[(String, Vec<u8>)]) -> Vec<FileEntry<'_>> {
+    files
+        .iter()
+        .map(|(name, bytes)| FileEntry { name, bytes: bytes.len(), blake3: Key::of(bytes).as_str().into() })
+        .collect()
+}
+
 /// When and how long a run worked. Kept out of the record, which has no clock.
 #[derive(Debug, Clone, Default)]
 pub struct Timing {
@@ -65,6 +102,7 @@ fn round(seconds: f64) -> f64 {
 /// Only if a value cannot be written as YAML.
 pub fn manifest(
     plan: &Plan,
+    variant: usize,
     finished: &Finished,
     files: &[(String, Vec<u8>)],
     parameters: &[String],
@@ -75,17 +113,15 @@ pub fn manifest(
         .steps
         .iter()
         .zip(plan.dag.nodes())
+        .filter(|(_, (_, node))| node.variants.contains(&variant))
         .map(|(step, (_, node))| StepEntry {
             step: node.work.title(),
             key: node.key.as_str(),
-            action: match step.action {
-                Action::Run => "run",
-                Action::Reuse => "reused",
-                Action::Recompute => "recomputed",
-            },
+            action: action(&step.action),
             seconds: timing.steps.iter().find(|(work, _)| *work == node.work).map(|(_, seconds)| round(*seconds)),
         })
         .collect();
+    let everyone = plan.variants.get(variant).map(|variant| &variant.dataset);
     serde_yaml::to_string(&Manifest {
         version: 1,
         pipe: &record.pipe_version,
@@ -100,13 +136,40 @@ pub fn manifest(
         parameters,
         weights_sha256: record.environment.weights_sha256.as_deref(),
         classes: &record.classes,
-        images: plan.dataset.images.len(),
-        patients: plan.dataset.patients.len(),
+        images: everyone.map_or(0, |dataset| dataset.images.len()),
+        patients: everyone.map_or(0, |dataset| dataset.patients.len()),
         steps,
-        files: files
-            .iter()
-            .map(|(name, bytes)| FileEntry { name, bytes: bytes.len(), blake3: Key::of(bytes).as_str().into() })
-            .collect(),
+        files: entries(files),
         settings: &record.study,
+    })
+}
+
+/// Writes the manifest of a study with several variants; `folder_of` names each one's folder.
+///
+/// # Errors
+/// Only if a value cannot be written as YAML.
+pub fn study_manifest<'a>(
+    record: &'a StudyRecord,
+    folder_of: impl Fn(&str) -> &'a str,
+    files: &[(String, Vec<u8>)],
+    parameters: &[String],
+    timing: &Timing,
+) -> Result<String, serde_yaml::Error> {
+    let variant = |variant: &'a VariantRecord| VariantEntry {
+        name: &variant.name,
+        folder: folder_of(&variant.name),
+        key: &variant.record.key,
+    };
+    serde_yaml::to_string(&StudyManifest {
+        version: 1,
+        pipe: &record.pipe_version,
+        study: &record.name,
+        key: &record.key,
+        started_unix: timing.started_unix,
+        seconds: round(timing.seconds),
+        parameters,
+        variants: record.variants.iter().map(variant).collect(),
+        missing: &record.missing,
+        files: entries(files),
     })
 }

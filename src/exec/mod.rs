@@ -3,14 +3,15 @@
 //! A run that is stopped or killed loses the step it was at and nothing else; the next run goes on from there and
 //! ends with the same bits. The work itself is done by `images` and `train`; here it is only put in order.
 
+mod compare;
 mod device;
 mod manifest;
 mod steps;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crate::check::Variant;
 use crate::data::Origin;
@@ -19,18 +20,28 @@ use crate::graph::Work;
 use crate::host::Host;
 use crate::nn::Network;
 use crate::nn::weights::{self, Found, Head, WeightsError};
-use crate::plan::{Action, Plan};
-use crate::record::{Environment, Evaluation, FoldRecord, Prediction, RECORD_VERSION, RunRecord};
+use crate::plan::{Plan, Planned};
+use crate::record::{Environment, Evaluation, FoldRecord, Prediction, RECORD_VERSION, RunRecord, StudyRecord};
 use crate::stats;
 use crate::store::Store;
-use crate::study::{Model, Weights};
+use crate::study::{Model, Places, Weights};
 
 pub use device::{Choice, choose};
-pub use manifest::{Timing, manifest};
+pub use manifest::{Timing, manifest, study_manifest};
+use steps::{Runner, Shared};
 
 /// What a run tells while it works.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
+    /// A variant begins; all that follows is its work. Not told of a study in which nothing varies.
+    Variant {
+        /// From 1.
+        number: usize,
+        /// Of so many that are run.
+        of: usize,
+        /// Its name.
+        name: String,
+    },
     /// A step's result was found in the store.
     Reused {
         /// Which.
@@ -95,10 +106,8 @@ pub struct Context<'a> {
     pub host: &'a dyn Host,
     /// Finished work.
     pub store: &'a Store,
-    /// Where every setting stands, for problems that only running shows.
-    pub variant: &'a Variant,
-    /// First weights, if the study has any.
-    pub weights: Option<&'a Found>,
+    /// First weights of each variant, if it has any.
+    pub weights: Vec<Option<Arc<Found>>>,
     /// Where tensors live.
     pub device: Choice,
     /// Set when the run shall end.
@@ -136,13 +145,13 @@ pub fn find_weights(variant: &Variant, base: &Path, folders: &[PathBuf]) -> Resu
     if model.weights == Weights::None {
         return Ok(None);
     }
-    weights::lookup(model, base, folders).map_err(|error| weights_problem(variant, &error))
+    weights::lookup(model, base, folders).map_err(|error| weights_problem(&variant.places, &error))
 }
 
 /// What is wrong with first weights, at the place that asks for them.
-fn weights_problem(variant: &Variant, error: &WeightsError) -> Problems {
+fn weights_problem(places: &Places, error: &WeightsError) -> Problems {
     let mut problems = Problems::new();
-    let place = variant.places.nearest("model.backbone.weights");
+    let place = places.nearest("model.backbone.weights");
     match error {
         WeightsError::NotFound { .. } | WeightsError::Unreadable { .. } => {
             problems.weights_not_found(place, &error.to_string(), error.help());
@@ -160,51 +169,80 @@ fn weights_problem(variant: &Variant, error: &WeightsError) -> Problems {
     problems
 }
 
-/// Do the first weights fit the network? Asked before the first image is decoded, unless nothing is to be done.
-fn check_weights(plan: &Plan, context: &Context<'_>) -> Result<(), RunError> {
-    let Some(found) = context.weights else { return Ok(()) };
-    if plan.steps.iter().all(|step| step.action != Action::Run) {
-        return Ok(());
+/// Do the first weights fit the networks? Asked before the first image is decoded, of variants with work to do.
+fn check_weights(plan: &Plan, context: &Context<'_>, chosen: &[usize]) -> Result<(), RunError> {
+    let mut fit: Vec<(&str, &Model)> = Vec::new();
+    for index in chosen.iter().copied().filter(|index| !plan.is_done(*index)) {
+        let (Some(variant), Some(Some(found))) = (plan.variants.get(index), context.weights.get(index)) else {
+            continue;
+        };
+        let asked = (found.sha256.as_str(), &variant.study.model);
+        if fit.contains(&asked) {
+            continue;
+        }
+        let network = Network::of(&variant.study, variant.dataset.classes.len(), 0, &choose(Choice::Cpu)?.1);
+        if let Err(error) = weights::load(network, &found.bytes, Head::Replace) {
+            return Err(RunError::Problems(weights_problem(&variant.places, &error)));
+        }
+        fit.push(asked);
     }
-    let network = Network::of(&plan.study, plan.dataset.classes.len(), 0, &choose(Choice::Cpu)?.1);
-    match weights::load(network, &found.bytes, Head::Replace) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(RunError::Problems(weights_problem(context.variant, &error))),
-    }
+    Ok(())
 }
 
-/// Runs a plan to its end.
+/// Runs the chosen variants of a plan to their end, in the plan's order; work that several of them need is done once.
+///
+/// `on_finished` gets each variant as soon as it is done. What is left is small: the record of the study as a whole,
+/// if it has several variants.
 ///
 /// # Errors
 /// Interruption, a problem in the data or the weights, or a failure of the world; see [`RunError`].
-pub fn run(plan: &Plan, context: &Context<'_>, on_event: &mut (dyn FnMut(Event) + Send)) -> Result<Finished, RunError> {
-    check_weights(plan, context)?;
+pub fn run(
+    plan: &Plan,
+    context: &Context<'_>,
+    chosen: &[usize],
+    on_event: &mut (dyn FnMut(Event) + Send),
+    on_finished: &mut dyn FnMut(usize, &Finished) -> Result<(), RunError>,
+) -> Result<Option<StudyRecord>, RunError> {
+    check_weights(plan, context, chosen)?;
     let talk: Talk<'_> = Mutex::new(on_event);
-    let runner = steps::Runner { plan, context, talk: &talk, damaged: AtomicBool::new(false) };
-    match attempt(&runner) {
-        // Finished folds are in the store by now, so a second attempt costs the images and the fold it was at.
-        Err(_) if runner.forget_damaged_images()? => attempt(&runner),
-        result => result,
+    let shared = Mutex::new(Shared::default());
+    let mut judged = Vec::with_capacity(chosen.len());
+    for (number, index) in (1..).zip(chosen.iter().copied()) {
+        let Some(variant) = plan.variants.get(index) else { continue };
+        if plan.variants.len() > 1 {
+            say(&talk, Event::Variant { number, of: chosen.len(), name: variant.name.clone() });
+        }
+        let damaged = AtomicBool::new(false);
+        let runner = Runner { plan, index, variant, context, talk: &talk, shared: &shared, damaged };
+        let finished = match attempt(&runner) {
+            // Finished folds are in the store by now, so a second attempt costs the images and the fold it was at.
+            Err(_) if runner.forget_damaged_images()? => attempt(&runner)?,
+            result => result?,
+        };
+        on_finished(index, &finished)?;
+        let Finished { record, predictions, .. } = finished;
+        judged.push(compare::Judged { index, record, predictions });
     }
+    Ok((plan.variants.len() > 1).then(|| compare::study(plan, judged)))
 }
 
-fn attempt(runner: &steps::Runner<'_>) -> Result<Finished, RunError> {
-    let (plan, context) = (runner.plan, runner.context);
+fn attempt(runner: &Runner<'_>) -> Result<Finished, RunError> {
+    let (variant, context) = (runner.variant, runner.context);
     let prepared = runner.prepare()?;
     let features = runner.features(&prepared)?;
     let mut folds: Vec<FoldRecord> = Vec::new();
     let mut models = Vec::new();
     let mut holdout: BTreeMap<usize, Vec<Vec<f32>>> = BTreeMap::new();
     let mut predictions: BTreeMap<usize, (u32, Vec<f32>)> = BTreeMap::new();
-    for fold in plan.trained.iter().copied() {
+    for fold in variant.trained.iter().copied() {
         if context.stop.load(Ordering::Relaxed) {
             return Err(RunError::Interrupted);
         }
-        let trained = runner.train(fold, &prepared, features.as_ref())?;
+        let trained = runner.train(fold, &prepared, features.as_deref())?;
         let scored = runner.predict(fold, &prepared, &trained)?;
-        let roles = plan.folds.roles(fold);
+        let roles = variant.folds.roles(fold);
         for (image, probabilities) in roles.evaluation.iter().chain(&roles.holdout).zip(scored) {
-            if plan.folds.fold.get(*image).copied().flatten().is_some() {
+            if variant.folds.fold.get(*image).copied().flatten().is_some() {
                 predictions.insert(*image, (fold, probabilities));
             } else {
                 holdout.entry(*image).or_default().push(probabilities);
@@ -213,22 +251,29 @@ fn attempt(runner: &steps::Runner<'_>) -> Result<Finished, RunError> {
         folds.push(trained.record);
         models.push((fold, trained.model));
     }
-    let predictions = out_of_fold(plan, predictions, &holdout);
-    let evaluation: Evaluation = stats::evaluate(plan.dataset.classes.len(), &predictions);
+    let predictions = out_of_fold(variant, predictions, &holdout);
+    let classes = variant.dataset.classes.len();
+    let (evaluate, seed) = (&variant.study.evaluate, variant.study.seed);
+    let evaluation = Evaluation {
+        intervals: evaluate.intervals.and_then(|ask| stats::intervals(classes, &predictions, &ask, seed)),
+        slices: stats::slices(classes, &predictions, evaluate, seed),
+        ..stats::evaluate(classes, &predictions)
+    };
+    let key = runner.plan.dag.find(runner.index, Work::Report).map(|node| &node.key);
     let record = RunRecord {
         version: RECORD_VERSION,
         pipe_version: env!("CARGO_PKG_VERSION").into(),
-        key: plan.dag.key().map_or_else(String::new, |key| key.as_str().into()),
-        study: portable(plan),
-        classes: plan.dataset.classes.clone(),
-        synthetic: matches!(plan.dataset.origin, Origin::Phantoms { .. }),
-        flow: plan.dataset.flow.clone(),
-        split: plan.split.clone(),
+        key: key.map_or_else(String::new, |key| key.as_str().into()),
+        study: portable(variant),
+        classes: variant.dataset.classes.clone(),
+        synthetic: matches!(variant.dataset.origin, Origin::Phantoms { .. }),
+        flow: variant.dataset.flow.clone(),
+        split: variant.split.clone(),
         environment: Environment {
             device: context.device.to_string(),
             threads: u32::try_from(rayon::current_num_threads()).unwrap_or(u32::MAX),
             platform: crate::host::platform(),
-            weights_sha256: context.weights.map(|found| found.sha256.clone()),
+            weights_sha256: runner.weights().map(|found| found.sha256.clone()),
         },
         folds,
         evaluation,
@@ -239,7 +284,7 @@ fn attempt(runner: &steps::Runner<'_>) -> Result<Finished, RunError> {
 
 /// The out-of-fold table, in the data set's order; a hold-out image gets the mean of the folds' probabilities.
 fn out_of_fold(
-    plan: &Plan,
+    variant: &Planned,
     scored: BTreeMap<usize, (u32, Vec<f32>)>,
     holdout: &BTreeMap<usize, Vec<Vec<f32>>>,
 ) -> Vec<Prediction> {
@@ -248,15 +293,21 @@ fn out_of_fold(
     for (image, votes) in holdout {
         all.insert(*image, (None, mean(votes)));
     }
+    let columns = variant.study.evaluate.columns();
     let mut rows = Vec::with_capacity(all.len());
     for (index, (fold, probabilities)) in all {
-        let Some(image) = plan.dataset.images.get(index) else { continue };
+        let Some(image) = variant.dataset.images.get(index) else { continue };
         rows.push(Prediction {
             image: image.name.clone(),
-            patient: plan.dataset.patients.get(image.patient as usize).cloned().unwrap_or_default(),
+            patient: variant.dataset.patients.get(image.patient as usize).cloned().unwrap_or_default(),
             fold,
             label: image.label,
             probabilities,
+            columns: columns
+                .iter()
+                .map(|column| variant.dataset.columns.get(*column).and_then(|cells| cells.get(index)))
+                .map(|cell| cell.cloned().unwrap_or_default())
+                .collect(),
         });
     }
     rows
@@ -274,10 +325,10 @@ fn mean(votes: &[Vec<f32>]) -> Vec<f32> {
 }
 
 /// The study without the folders of this machine: only a path's last part is kept.
-fn portable(plan: &Plan) -> crate::study::Study {
+fn portable(variant: &Planned) -> crate::study::Study {
     use crate::study::Source;
     let last = |path: &PathBuf| path.file_name().map_or_else(|| path.clone(), PathBuf::from);
-    let mut study = plan.study.clone();
+    let mut study = variant.study.clone();
     match &mut study.data.source {
         Source::Csv { path } => *path = last(path),
         Source::Folder { root } => *root = last(root),

@@ -2,9 +2,9 @@
 //!
 //! Each looks for its key first; what it makes is committed before it is used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,8 @@ use crate::diag::Problems;
 use crate::graph::{Key, Work};
 use crate::images::cache::{PrepareError, PreparedSet};
 use crate::images::{self, Pixels, phantom};
-use crate::plan::Plan;
+use crate::nn::weights::Found;
+use crate::plan::{Plan, Planned};
 use crate::record::{EpochRecord, FoldRecord};
 use crate::store::{Draft, Lookup, Stored};
 use crate::train::{self, FeatureTable, Flow, FoldInput, TrainError};
@@ -44,10 +45,24 @@ pub(super) struct Trained {
     std: [f32; 3],
 }
 
+/// What one variant leaves for the next: the tables that both use, and what has been told.
+#[derive(Default)]
+pub(super) struct Shared {
+    prepared: Option<(Key, Arc<PreparedSet>)>,
+    features: Option<(Key, Arc<FeatureTable>)>,
+    /// Work that is done, or was found in the store and said so.
+    told: BTreeSet<Key>,
+}
+
+/// Does the work of one variant.
 pub(super) struct Runner<'a> {
     pub(super) plan: &'a Plan,
+    /// Which of the plan's variants.
+    pub(super) index: usize,
+    pub(super) variant: &'a Planned,
     pub(super) context: &'a Context<'a>,
     pub(super) talk: &'a Talk<'a>,
+    pub(super) shared: &'a Mutex<Shared>,
     /// Did a prepared image fail its checksum?
     pub(super) damaged: AtomicBool,
 }
@@ -68,9 +83,25 @@ impl Runner<'_> {
     fn key(&self, work: Work) -> Result<&Key, RunError> {
         self.plan
             .dag
-            .find(work)
+            .find(self.index, work)
             .map(|node| &node.key)
             .ok_or_else(|| RunError::failed(format!("the plan has no step `{}`", work.title()), BUG))
+    }
+
+    /// The variant's first weights.
+    pub(super) fn weights(&self) -> Option<&Found> {
+        self.context.weights.get(self.index)?.as_deref()
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells that a step is done.
+    fn finished(&self, work: Work, message: String) -> Result<(), RunError> {
+        self.shared().told.insert(self.key(work)?.clone());
+        say(self.talk, Event::Finished { work, message });
+        Ok(())
     }
 
     fn stopped(&self) -> bool {
@@ -89,7 +120,10 @@ impl Runner<'_> {
             Lookup::Damaged(why) => why,
             Lookup::Present(stored) => match read(&stored) {
                 Ok(value) => {
-                    say(self.talk, Event::Reused { work });
+                    // What another variant has done or found is no news.
+                    if self.shared().told.insert(key.clone()) {
+                        say(self.talk, Event::Reused { work });
+                    }
                     return Ok(Some(value));
                 }
                 Err(error) => error.to_string(),
@@ -104,6 +138,7 @@ impl Runner<'_> {
     pub(super) fn forget_damaged_images(&self) -> Result<bool, RunError> {
         let damaged = self.damaged.swap(false, Ordering::Relaxed);
         if damaged {
+            self.shared().prepared = None;
             let title = Work::Prepare.title();
             say(self.talk, Event::Note(format!("{title} is damaged in the store; it is made again")));
             self.context
@@ -119,12 +154,24 @@ impl Runner<'_> {
     }
 
     /// Decodes and prepares every image, or opens what was prepared before.
-    pub(super) fn prepare(&self) -> Result<PreparedSet, RunError> {
+    pub(super) fn prepare(&self) -> Result<Arc<PreparedSet>, RunError> {
+        let key = self.key(Work::Prepare)?;
+        if let Some((open, set)) = &self.shared().prepared
+            && open == key
+        {
+            return Ok(Arc::clone(set));
+        }
+        let set = Arc::new(self.prepared()?);
+        self.shared().prepared = Some((key.clone(), Arc::clone(&set)));
+        Ok(set)
+    }
+
+    fn prepared(&self) -> Result<PreparedSet, RunError> {
         let work = Work::Prepare;
         if let Some(set) = self.reuse(work, |stored| PreparedSet::open(&stored.path(IMAGES)))? {
             return Ok(set);
         }
-        let dataset = &self.plan.dataset;
+        let dataset = &self.variant.dataset;
         let total = dataset.images.len();
         say(self.talk, Event::Started { work, total: total as u64, unit: "images" });
         let mut draft = self.draft(work)?;
@@ -134,8 +181,8 @@ impl Runner<'_> {
             say(self.talk, Event::Advanced { work, done: done as u64, message: String::new() });
         };
         let digests = Mutex::new(BTreeMap::new());
-        let side = self.plan.study.images.side();
-        let channels = if self.plan.study.images.grey() || self.grey_source() { 1 } else { 3 };
+        let side = self.variant.study.images.side();
+        let channels = if self.variant.study.images.grey() || self.grey_source() { 1 } else { 3 };
         let built = PreparedSet::build(
             &draft.path(IMAGES),
             total,
@@ -158,22 +205,22 @@ impl Runner<'_> {
         let stored = draft.commit().map_err(|error| disk("prepared images cannot be kept", &error))?;
         let set =
             PreparedSet::open(&stored.path(IMAGES)).map_err(|error| disk("prepared images cannot be read", &error))?;
-        say(self.talk, Event::Finished { work, message: format!("{total} images") });
+        self.finished(work, format!("{total} images"))?;
         Ok(set)
     }
 
     fn grey_source(&self) -> bool {
-        matches!(self.plan.dataset.origin, Origin::Phantoms { .. })
+        matches!(self.variant.dataset.origin, Origin::Phantoms { .. })
     }
 
     /// E0206 once more, by what was decoded: the same pixels may lie in files of different bytes.
     fn no_shared_pixels(&self, digests: Mutex<BTreeMap<usize, blake3::Hash>>) -> Result<(), RunError> {
-        let dataset = &self.plan.dataset;
+        let dataset = &self.variant.dataset;
         let digests = digests.into_inner().unwrap_or_else(PoisonError::into_inner);
         // Drawn images have no digests; otherwise there is one an image, in their order.
         let digests: Vec<[u8; 32]> = digests.into_values().map(|digest| *digest.as_bytes()).collect();
         let mut problems = Problems::new();
-        audit::tell(dataset, &audit::identical(dataset, &digests), &self.context.variant.places, &mut problems);
+        audit::tell(dataset, &audit::identical(dataset, &digests), &self.variant.places, &mut problems);
         if problems.has_errors() { Err(RunError::Problems(problems)) } else { Ok(()) }
     }
 
@@ -181,13 +228,13 @@ impl Runner<'_> {
         if self.stopped() {
             return Err("stopped".into());
         }
-        let pixels = match &self.plan.dataset.origin {
+        let pixels = match &self.variant.dataset.origin {
             Origin::Phantoms { images, patients, seed } => {
-                let row = self.plan.dataset.images.get(index).map_or(0, |image| image.row);
+                let row = self.variant.dataset.images.get(index).map_or(0, |image| image.row);
                 phantom::draw(*images, *patients, *seed, row.saturating_sub(2))
             }
             Origin::Files { .. } => {
-                let bytes = data::read_image(&self.plan.dataset, self.context.host, index)
+                let bytes = data::read_image(&self.variant.dataset, self.context.host, index)
                     .map_err(|error| error.to_string())?;
                 let pixels = images::decode(&bytes).map_err(|error| error.to_string())?;
                 let mut digest = blake3::Hasher::new();
@@ -199,40 +246,48 @@ impl Runner<'_> {
                 pixels
             }
         };
-        Ok(images::prepare(&self.plan.study.images.prepare, pixels))
+        Ok(images::prepare(&self.variant.study.images.prepare, pixels))
     }
 
     fn unreadable(&self, failures: &[(usize, String)]) -> RunError {
         let mut problems = Problems::new();
         if let Some((index, why)) = failures.first()
-            && let Some(image) = self.plan.dataset.images.get(*index)
+            && let Some(image) = self.variant.dataset.images.get(*index)
         {
-            let place = self.context.variant.places.nearest("data.image");
+            let place = self.variant.places.nearest("data.image");
             problems.unreadable_image(place, &image.name, image.row, why, failures.len());
         }
         RunError::Problems(problems)
     }
 
     /// Runs the frozen backbone over every image, where that is the same in every fold and epoch.
-    pub(super) fn features(&self, prepared: &PreparedSet) -> Result<Option<FeatureTable>, RunError> {
-        let work = Work::Features;
-        if self.plan.dag.find(work).is_none() {
-            return Ok(None);
+    pub(super) fn features(&self, prepared: &PreparedSet) -> Result<Option<Arc<FeatureTable>>, RunError> {
+        let Some(node) = self.plan.dag.find(self.index, Work::Features) else { return Ok(None) };
+        if let Some((read, table)) = &self.shared().features
+            && *read == node.key
+        {
+            return Ok(Some(Arc::clone(table)));
         }
+        let table = Arc::new(self.feature_table(prepared)?);
+        self.shared().features = Some((node.key.clone(), Arc::clone(&table)));
+        Ok(Some(table))
+    }
+
+    fn feature_table(&self, prepared: &PreparedSet) -> Result<FeatureTable, RunError> {
+        let work = Work::Features;
         let read = |stored: &Stored| {
             FeatureTable::from_bytes(&stored.read(FEATURES)?)
                 .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error.to_string()))
         };
         if let Some(table) = self.reuse(work, read)? {
-            return Ok(Some(table));
+            return Ok(table);
         }
         say(self.talk, Event::Started { work, total: prepared.count() as u64, unit: "images" });
-        let weights =
-            self.context.weights.ok_or_else(|| RunError::failed("frozen features need first weights", BUG))?;
-        let (mean, std) = images::normalisation(self.plan.study.images.normalize)
+        let weights = self.weights().ok_or_else(|| RunError::failed("frozen features need first weights", BUG))?;
+        let (mean, std) = images::normalisation(self.variant.study.images.normalize)
             .ok_or_else(|| RunError::failed("frozen features need one normalisation", BUG))?;
         let table = train::features(
-            &self.plan.study,
+            &self.variant.study,
             prepared,
             prepared.count(),
             &weights.bytes,
@@ -245,8 +300,8 @@ impl Runner<'_> {
         let mut draft = self.draft(work)?;
         draft.write(FEATURES, &table.to_bytes()).map_err(|error| disk("features cannot be kept", &error))?;
         draft.commit().map_err(|error| disk("features cannot be kept", &error))?;
-        say(self.talk, Event::Finished { work, message: format!("{} images", prepared.count()) });
-        Ok(Some(table))
+        self.finished(work, format!("{} images", prepared.count()))?;
+        Ok(table)
     }
 
     /// Trains one fold.
@@ -265,18 +320,18 @@ impl Runner<'_> {
         if let Some(trained) = self.reuse(work, read)? {
             return Ok(trained);
         }
-        let study = &self.plan.study;
-        let roles = self.plan.folds.roles(fold);
-        let labels: Vec<u32> = self.plan.dataset.images.iter().map(|image| image.label).collect();
+        let study = &self.variant.study;
+        let roles = self.variant.folds.roles(fold);
+        let labels: Vec<u32> = self.variant.dataset.images.iter().map(|image| image.label).collect();
         let input = FoldInput {
             study,
-            classes: &self.plan.dataset.classes,
+            classes: &self.variant.dataset.classes,
             fold,
             prepared,
             labels: &labels,
             train: &roles.train,
             validation: roles.watched(study),
-            weights: self.context.weights.map(|found| found.bytes.as_slice()),
+            weights: self.weights().map(|found| found.bytes.as_slice()),
             frozen_features: features,
             device: &self.device()?,
         };
@@ -319,7 +374,7 @@ impl Runner<'_> {
             Some(why) => format!("kept epoch {}, {why}", training.kept_epoch),
             None => format!("kept epoch {} of {}", training.kept_epoch, study.train.epochs),
         };
-        say(self.talk, Event::Finished { work, message });
+        self.finished(work, message)?;
         Ok(Trained::new(fold, trained.model, training))
     }
 
@@ -331,7 +386,7 @@ impl Runner<'_> {
         trained: &Trained,
     ) -> Result<Vec<Vec<f32>>, RunError> {
         let work = Work::Predict(fold);
-        let roles = self.plan.folds.roles(fold);
+        let roles = self.variant.folds.roles(fold);
         let scored: Vec<usize> = roles.evaluation.iter().chain(&roles.holdout).copied().collect();
         let read = |stored: &Stored| {
             let rows: Vec<Vec<f32>> = serde_json::from_slice(&stored.read(PROBABILITIES)?)?;
@@ -346,8 +401,8 @@ impl Runner<'_> {
         }
         say(self.talk, Event::Started { work, total: scored.len() as u64, unit: "images" });
         let rows = train::predict(
-            &self.plan.study,
-            self.plan.dataset.classes.len(),
+            &self.variant.study,
+            self.variant.dataset.classes.len(),
             &trained.model,
             prepared,
             &scored,
@@ -361,7 +416,7 @@ impl Runner<'_> {
         let mut draft = self.draft(work)?;
         draft.write(PROBABILITIES, &serde_json::to_vec(&rows).map_err(|error| keep(error.into()))?).map_err(keep)?;
         draft.commit().map_err(keep)?;
-        say(self.talk, Event::Finished { work, message: format!("{} images", scored.len()) });
+        self.finished(work, format!("{} images", scored.len()))?;
         Ok(rows)
     }
 
@@ -380,7 +435,7 @@ impl Runner<'_> {
         }
         match error {
             TrainError::Interrupted => RunError::Interrupted,
-            TrainError::Weights(error) => RunError::Problems(super::weights_problem(self.context.variant, &error)),
+            TrainError::Weights(error) => RunError::Problems(super::weights_problem(&self.variant.places, &error)),
             other @ (TrainError::Diverged { .. }
             | TrainError::Image { .. }
             | TrainError::TooFewImages { .. }

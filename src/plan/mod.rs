@@ -1,24 +1,27 @@
-//! A study and what is already in the store become a plan: each step with its key, and run or reuse, and why.
+//! A study's variants and what is already in the store become a plan: each step with its key, and run or reuse, and why.
 //!
 //! Reads the bytes of every image once to name them by content (remembered in the store by size and stamp),
 //! finds pixels that belong to two patients on the way, and deals the folds.
 
 mod text;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
+use serde_json::json;
 
-use crate::check::{Checked, Variant};
+use crate::check::{Checked, Choice, Compare, Headline, Variant};
 use crate::data::{Dataset, Origin, audit};
 use crate::diag::Problems;
-use crate::graph::{self, Dag, Inputs, Key, Node, NodeId};
+use crate::graph::{self, Dag, Inputs, Key, Node, NodeId, Part};
 use crate::host::{Host, Stat};
 use crate::record::SplitTable;
 use crate::split::{self, Folds};
 use crate::store::{Digests, Lookup, Store};
-use crate::study::{Source, Study};
+use crate::study::{Places, Source, Split, Study};
 
 /// What becomes of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,23 +45,40 @@ pub struct Step {
     pub why: String,
 }
 
-/// A study that is ready to run.
+/// A study that is ready to run: one variant, or as many as `vary` makes.
 #[derive(Debug)]
 pub struct Plan {
+    /// Never empty, in the order of the file.
+    pub variants: Vec<Planned>,
+    /// How they are compared, if the study says so.
+    pub compare: Option<Compare>,
+    /// What the report leads with, if the study says so.
+    pub headline: Option<Headline>,
+    /// The work of all variants; equal work is one node.
+    pub dag: Dag,
+    /// Its nodes, in an order in which they can be done.
+    pub steps: Vec<Step>,
+}
+
+/// One variant that is ready to run.
+#[derive(Debug)]
+pub struct Planned {
+    /// `resnet18/ce`; empty when nothing varies.
+    pub name: String,
+    /// What was chosen, in the order of the `vary` lines.
+    pub choices: Vec<Choice>,
     /// What is meant.
     pub study: Study,
+    /// Where each setting was written.
+    pub places: Places,
     /// Images of patients.
-    pub dataset: Dataset,
+    pub dataset: Arc<Dataset>,
     /// Who is in which fold.
-    pub folds: Folds,
+    pub folds: Arc<Folds>,
     /// The folds that are trained, ascending.
     pub trained: Vec<u32>,
     /// Who is in which fold, in numbers, with what was asserted.
     pub split: SplitTable,
-    /// The graph.
-    pub dag: Dag,
-    /// Its nodes, in an order in which they can be done.
-    pub steps: Vec<Step>,
 }
 
 /// How a plan is made.
@@ -66,68 +86,141 @@ pub struct Plan {
 pub struct Options<'a> {
     /// Read every image again instead of trusting size and stamp.
     pub verify: bool,
-    /// sha256 of the first weights' file, if the study has one.
-    pub weights: Option<String>,
+    /// sha256 of the first weights' file of each variant that has one, in their order; left out: none has.
+    pub weights: Vec<Option<String>>,
     /// Told how many images of how many have been read.
     pub progress: Option<&'a (dyn Fn(usize, usize) + Sync)>,
 }
 
-/// Plans one variant of a checked study; `dataset` is the variant's.
+/// Plans a checked study; `datasets` are what its variants' indices point into.
 ///
 /// # Errors
 /// Problems found only in the bytes: unreadable files, pixels of two patients, folds that cannot be dealt.
 pub fn plan(
     checked: &Checked,
-    variant: &Variant,
-    dataset: Dataset,
+    datasets: Vec<Dataset>,
     host: &dyn Host,
     store: Option<&Store>,
     options: &Options<'_>,
 ) -> Result<Plan, Problems> {
     let mut problems = Problems::new();
-    let study = variant.study.clone();
-    let images = image_keys(&dataset, host, store, options, &mut problems, variant);
-    let table = table_key(&study, checked, host);
-    if images.len() == dataset.images.len() {
-        audit::tell(&dataset, &audit::identical(&dataset, &images), &variant.places, &mut problems);
+    let datasets: Vec<Arc<Dataset>> = datasets.into_iter().map(Arc::new).collect();
+    // Each data set is read once, and dealt once for each way to deal it.
+    let mut read: BTreeMap<usize, (Option<Key>, Vec<Key>)> = BTreeMap::new();
+    let mut inputs: BTreeMap<(usize, Option<String>), Arc<Inputs>> = BTreeMap::new();
+    let mut dealt: Vec<Dealt> = Vec::new();
+    let mut variants: Vec<(Planned, Arc<Inputs>)> = Vec::new();
+    for (index, variant) in checked.variants.iter().enumerate() {
+        let Some(dataset) = datasets.get(variant.dataset).map(Arc::clone) else { continue };
+        let (table, images) = read.entry(variant.dataset).or_insert_with(|| {
+            let keys = image_keys(&dataset, host, store, options, &mut problems, variant);
+            if keys.len() == dataset.images.len() {
+                audit::tell(&dataset, &audit::identical(&dataset, &keys), &variant.places, &mut problems);
+            }
+            (table_key(&variant.study, checked, host), keys)
+        });
+        if problems.has_errors() {
+            continue;
+        }
+        let study = &variant.study;
+        let asked = (variant.dataset, &study.split, study.seed);
+        let known = dealt.iter().find(|dealt| (dealt.dataset, &dealt.split, dealt.seed) == asked);
+        let (folds, trained, split) = match known {
+            Some(dealt) => dealt.folds.clone(),
+            None => {
+                let Some(folds) = deal(variant, &dataset, &mut problems) else { continue };
+                dealt.push(Dealt {
+                    dataset: variant.dataset,
+                    split: study.split.clone(),
+                    seed: study.seed,
+                    folds: folds.clone(),
+                });
+                folds
+            }
+        };
+        let weights = options.weights.get(index).cloned().flatten();
+        let inputs = inputs.entry((variant.dataset, weights.clone())).or_insert_with(|| {
+            Arc::new(Inputs {
+                table: table.clone(),
+                images: images.clone(),
+                labels: dataset.images.iter().map(|image| image.label).collect(),
+                classes: dataset.classes.clone(),
+                weights,
+            })
+        });
+        let inputs = Arc::clone(inputs);
+        let planned = Planned {
+            name: variant.name.clone(),
+            choices: variant.choices.clone(),
+            study: study.clone(),
+            places: variant.places.clone(),
+            dataset,
+            folds,
+            trained,
+            split,
+        };
+        variants.push((planned, inputs));
     }
     if problems.has_errors() {
         return Err(problems);
     }
-    let folds = match split::deal(&study.split, &dataset, study.seed) {
+    let parts: Vec<Part<'_>> = variants
+        .iter()
+        .map(|(planned, inputs)| Part {
+            name: &planned.name,
+            study: &planned.study,
+            inputs,
+            folds: &planned.folds,
+            trained: &planned.trained,
+        })
+        .collect();
+    let names: Vec<&str> = parts.iter().map(|part| part.name).collect();
+    let (compare, headline) = (checked.compare.clone(), checked.report.headline.clone());
+    let comparison = json!([names, compare.as_ref().map(Compare::content), headline]);
+    let dag = graph::build(&parts, &comparison);
+    let steps = dag.nodes().map(|(id, node)| step(id, node, store)).collect();
+    let variants = variants.into_iter().map(|(planned, _)| planned).collect();
+    Ok(Plan { variants, compare, headline, dag, steps })
+}
+
+/// Who is in which fold, which folds are trained, and both in numbers.
+type Deal = (Arc<Folds>, Vec<u32>, SplitTable);
+
+/// A data set dealt in one way.
+struct Dealt {
+    dataset: usize,
+    split: Split,
+    seed: u64,
+    folds: Deal,
+}
+
+/// Deals a variant's data set; `None` after telling why it cannot be.
+fn deal(variant: &Variant, dataset: &Dataset, problems: &mut Problems) -> Option<Deal> {
+    let (study, places) = (&variant.study, &variant.places);
+    let folds = match split::deal(&study.split, dataset, study.seed) {
         Ok(folds) => folds,
         Err(error) => {
-            problems.cannot_split(variant.places.nearest("split.cv"), &error.to_string());
-            return Err(problems);
+            problems.cannot_split(places.nearest("split.cv"), &error.to_string());
+            return None;
         }
     };
     let trained: Vec<u32> =
         (0..folds.count).filter(|fold| study.split.run.is_empty() || study.split.run.contains(fold)).collect();
     if trained.is_empty() {
-        problems.no_such_fold(variant.places.nearest("split.run"), &study.split.run, folds.count);
-        return Err(problems);
+        problems.no_such_fold(places.nearest("split.run"), &study.split.run, folds.count);
+        return None;
     }
-    if let Some((fold, class)) = split::untaught(&dataset, &folds, &trained) {
-        problems.fold_without_class(variant.places.nearest("split.cv"), fold, &class);
-        return Err(problems);
+    if let Some((fold, class)) = split::untaught(dataset, &folds, &trained) {
+        problems.fold_without_class(places.nearest("split.cv"), fold, &class);
+        return None;
     }
-    let split = match split::table(&study.split, &dataset, &folds, &trained, study.evaluate.leak.is_some()) {
-        Ok(table) => table,
+    match split::table(&study.split, dataset, &folds, &trained, study.evaluate.leak.is_some()) {
+        Ok(table) => Some((Arc::new(folds), trained, table)),
         Err(leak) => {
-            problems.leak_in_folds(variant.places.nearest("split.cv"), &leak.to_string());
-            return Err(problems);
+            problems.leak_in_folds(places.nearest("split.cv"), &leak.to_string());
+            None
         }
-    };
-    let inputs = Inputs {
-        table,
-        images,
-        labels: dataset.images.iter().map(|image| image.label).collect(),
-        classes: dataset.classes.clone(),
-        weights: options.weights.clone(),
-    };
-    let dag = graph::build(&study, &inputs, &folds, &trained);
-    let steps = dag.nodes().map(|(id, node)| step(id, node, store)).collect();
-    Ok(Plan { study, dataset, folds, trained, split, dag, steps })
+    }
 }
 
 fn step(id: NodeId, node: &Node, store: Option<&Store>) -> Step {

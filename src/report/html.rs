@@ -2,8 +2,8 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::{cohort, curves, judged, overview, settings, words};
-use crate::record::RunRecord;
+use super::{cohort, curves, grid, judged, overview, settings, slices, words};
+use crate::record::{RunRecord, StudyRecord};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -12,16 +12,27 @@ const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
 
 /// A part of the page, for the list at the top and for the page itself.
-struct Section {
-    id: &'static str,
-    title: &'static str,
-    body: Markup,
+pub(super) struct Section {
+    /// Its anchor.
+    pub(super) id: &'static str,
+    /// Its heading.
+    pub(super) title: &'static str,
+    /// What stands below.
+    pub(super) body: Markup,
 }
 
-/// The whole page.
+/// The page of one run.
 pub(super) fn page(record: &RunRecord) -> String {
-    let name = words::plain(&record.study.name);
-    let sections = sections(record);
+    let opening = overview::opening(record);
+    whole(&record.study.name, &record.pipe_version, &opening, &sections(record, true))
+}
+
+/// The page of a study with several variants.
+pub(super) fn study_page(record: &StudyRecord) -> String {
+    whole(&record.name, &record.pipe_version, &grid::opening(record), &grid::sections(record))
+}
+
+fn whole(name: &str, version: &str, opening: &Markup, sections: &[Section]) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -31,16 +42,16 @@ pub(super) fn page(record: &RunRecord) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="referrer" content="no-referrer";
-                title { (name) " – report" }
+                title { (words::plain(name)) " – report" }
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                header { (overview::opening(record)) }
+                header { (opening) }
                 nav aria-label="Sections" {
-                    ul { @for section in &sections { li { a href={ "#" (section.id) } { (section.title) } } } }
+                    ul { @for section in sections { li { a href={ "#" (section.id) } { (section.title) } } } }
                 }
                 main {
-                    @for section in &sections {
+                    @for section in sections {
                         section id=(section.id) aria-labelledby={ (section.id) "-title" } {
                             h2 id={ (section.id) "-title" } { (section.title) }
                             (section.body)
@@ -48,7 +59,7 @@ pub(super) fn page(record: &RunRecord) -> String {
                     }
                 }
                 footer {
-                    p { "Written by pipe " (words::plain(&record.pipe_version)) " from record.json; the same record gives this same page." }
+                    p { "Written by pipe " (words::plain(version)) " from record.json; the same record gives this same page." }
                     p { "A research result, not a medical device: nothing here is advice on any patient." }
                 }
             }
@@ -57,15 +68,22 @@ pub(super) fn page(record: &RunRecord) -> String {
     page.into_string()
 }
 
-fn sections(record: &RunRecord) -> Vec<Section> {
-    let mut all = vec![Section { id: "figures", title: "Figures", body: overview::figures(record) }];
+/// The sections of one run; `with_patients`: with who is in which fold.
+pub(super) fn sections(record: &RunRecord, with_patients: bool) -> Vec<Section> {
+    let section = |id, title, body| Section { id, title, body };
+    let mut all = vec![section("figures", "Figures", overview::figures(record))];
     if !record.warnings.is_empty() {
-        all.push(Section { id: "warnings", title: "Warnings of the check", body: overview::warnings(record) });
+        all.push(section("warnings", "Warnings of the check", overview::warnings(record)));
     }
-    all.push(Section { id: "classes", title: "By class", body: judged::section(record) });
-    all.push(Section { id: "training", title: "Training", body: curves::section(record) });
-    all.push(Section { id: "patients", title: "Images, patients and folds", body: cohort::section(record) });
-    all.push(Section { id: "settings", title: "What was run", body: settings::section(record) });
+    all.push(section("classes", "By class", judged::section(record)));
+    if !record.evaluation.slices.is_empty() {
+        all.push(section("slices", "Parts of the patients", slices::section(record)));
+    }
+    all.push(section("training", "Training", curves::section(record)));
+    if with_patients {
+        all.push(section("patients", "Images, patients and folds", cohort::section(record)));
+    }
+    all.push(section("settings", "What was run", settings::section(record)));
     all
 }
 

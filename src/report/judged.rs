@@ -5,24 +5,25 @@ use maud::{Markup, html};
 use super::html::{figure, wide};
 use super::plot::{Axis, Bin, Line, Lines, Shape, legend, reliability};
 use super::words::{
-    class_count, class_name, count, figure as number, metric, metric_name, other, percent, pooled, unit_name,
+    class_count, class_name, count, ends, figure as number, level, metric, metric_name, other, percent, pooled,
+    pooled_intervals, unit_name,
 };
-use crate::record::{Figures, RunRecord};
+use crate::record::{Figures, Interval, RunRecord};
 use crate::study::{Metric, Unit};
 
 /// The section.
 pub(super) fn section(record: &RunRecord) -> Markup {
     let unit = record.study.evaluate.unit;
     html! {
-        (level(record, unit))
+        (by_unit(record, unit))
         details {
             summary { "The same by " (unit_name(other(unit))) }
-            (level(record, other(unit)))
+            (by_unit(record, other(unit)))
         }
     }
 }
 
-fn level(record: &RunRecord, unit: Unit) -> Markup {
+fn by_unit(record: &RunRecord, unit: Unit) -> Markup {
     let figures = pooled(&record.evaluation, unit);
     let name = unit_name(unit);
     if figures.count == 0 {
@@ -40,9 +41,13 @@ fn level(record: &RunRecord, unit: Unit) -> Markup {
 }
 
 fn per_class(record: &RunRecord, figures: &Figures, unit: Unit) -> Markup {
+    let intervals = pooled_intervals(&record.evaluation, unit);
     html! {
         table {
-            caption { "Each class against the rest, by " (unit_name(unit)) }
+            caption {
+                "Each class against the rest, by " (unit_name(unit))
+                @if let Some(intervals) = &record.evaluation.intervals { ", with " (level(intervals.level)) "s" }
+            }
             thead {
                 tr {
                     th scope="col" { "class" }
@@ -51,12 +56,13 @@ fn per_class(record: &RunRecord, figures: &Figures, unit: Unit) -> Markup {
             }
             tbody {
                 @for (class, of) in figures.classes.iter().enumerate() {
+                    @let interval = intervals.and_then(|intervals| intervals.classes.get(class));
                     tr {
                         th.name scope="row" { bdi { (class_name(record, class)) } }
-                        td.number { (number(of.precision)) }
-                        td.number { (number(of.recall)) }
-                        td.number { (number(of.f1)) }
-                        td.number { (number(of.auroc)) }
+                        (cell(of.precision, interval.and_then(|of| of.precision)))
+                        (cell(of.recall, interval.and_then(|of| of.recall)))
+                        (cell(of.f1, interval.and_then(|of| of.f1)))
+                        (cell(of.auroc, interval.and_then(|of| of.auroc)))
                         td.number { (count(of.support)) }
                     }
                 }
@@ -71,6 +77,16 @@ fn per_class(record: &RunRecord, figures: &Figures, unit: Unit) -> Markup {
                     td.number { (count(figures.count)) }
                 }
             }
+        }
+    }
+}
+
+/// A figure over its interval.
+pub(super) fn cell(value: impl Into<Option<f64>>, interval: Option<Interval>) -> Markup {
+    html! {
+        td.number {
+            (number(value))
+            @if let Some(interval) = interval { span.interval { (ends(interval)) } }
         }
     }
 }

@@ -4,20 +4,22 @@
 //! What a table or a study names (classes, columns, reasons) is taken for hostile: the page escapes it, both formats
 //! replace control and bidirectional characters. The page loads nothing from anywhere.
 //!
-//! `html` is the page and its order; `overview`, `curves`, `judged`, `cohort` and `settings` are its sections; `plot` draws;
+//! `html` is the page and its order; `grid` compares variants; `overview`, `curves`, `judged`, `slices`, `cohort` and `settings` are its sections; `plot` draws;
 //! `words` says numbers, losses and settings in words; `text` is the terminal's summary.
 
 mod cohort;
 mod curves;
+mod grid;
 mod html;
 mod judged;
 mod overview;
 mod plot;
 mod settings;
+mod slices;
 mod text;
 mod words;
 
-use crate::record::RunRecord;
+use crate::record::{RunRecord, StudyRecord};
 
 /// What a report is written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,5 +36,14 @@ pub fn render(record: &RunRecord, format: Format) -> String {
     match format {
         Format::Html => html::page(record),
         Format::Text => text::summary(record),
+    }
+}
+
+/// Writes the report of a study with several variants.
+#[must_use]
+pub fn render_study(record: &StudyRecord, format: Format) -> String {
+    match format {
+        Format::Html => html::study_page(record),
+        Format::Text => text::study(record),
     }
 }

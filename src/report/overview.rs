@@ -4,8 +4,9 @@ use maud::{Markup, html};
 
 use super::html::wide;
 use super::words::{
-    by_fold, count, counted, everyone, figure, loss_formula, metric, metric_about, metric_name, metrics, no_group,
-    other, plain, pooled, setting, spread, spread_words, unit_name,
+    by_fold, count, counted, ends, everyone, figure, intervals_about, level, loss_formula, metric, metric_about,
+    metric_interval, metric_name, metrics, no_group, other, plain, pooled, pooled_intervals, setting, spread,
+    spread_words, unit_name,
 };
 use crate::record::RunRecord;
 use crate::study::{Unit, Weights};
@@ -16,6 +17,15 @@ pub(super) fn opening(record: &RunRecord) -> Markup {
         p.kind { "study" }
         h1 { (plain(&record.study.name)) }
         @if let Some(question) = &record.study.question { p.question { (plain(question)) } }
+        (banners(record))
+        (headline(record))
+        (facts(record))
+    }
+}
+
+/// What a reader must know before any figure.
+pub(super) fn banners(record: &RunRecord) -> Markup {
+    html! {
         @if record.synthetic {
             p.banner role="note" {
                 strong { "Synthetic images. " }
@@ -29,8 +39,6 @@ pub(super) fn opening(record: &RunRecord) -> Markup {
                 "Each image counts as its own patient, for this reason given by the author: “" (because) "”"
             }
         }
-        (headline(record))
-        (facts(record))
     }
 }
 
@@ -47,7 +55,8 @@ fn accepted(record: &RunRecord, because: &str) -> Markup {
     }
 }
 
-fn headline(record: &RunRecord) -> Markup {
+/// The primary figure at both levels, and what it rests on.
+pub(super) fn headline(record: &RunRecord) -> Markup {
     let primary = record.study.evaluate.primary;
     let unit = record.study.evaluate.unit;
     let trained = record.folds.len();
@@ -59,6 +68,9 @@ fn headline(record: &RunRecord) -> Markup {
         }
         p.note {
             (sentence(metric_name(primary))) ": " (metric_about(primary)) ". Out of fold: each image was scored once, by a network that had not trained on it."
+            @if let Some(intervals) = &record.evaluation.intervals {
+                " " (sentence(&intervals_about(intervals, drawn(record)))) "."
+            }
             @if trained < folds {
                 " Only " (trained) " of " (folds) " folds " (if trained == 1 { "was" } else { "were" }) " trained; the images of the others are in none of these figures."
             }
@@ -89,6 +101,12 @@ fn score(record: &RunRecord, unit: Unit, lead: bool) -> Markup {
             p.what { (metric_name(primary)) " by " (unit_name(unit)) }
             p.value { (figure(metric(figures, primary))) }
             p.detail {
+                @if let (Some(intervals), Some(of)) = (&record.evaluation.intervals, pooled_intervals(&record.evaluation, unit)) {
+                    @if let Some(interval) = metric_interval(of, primary) {
+                        (level(intervals.level)) " " strong { (ends(interval)) }
+                        br;
+                    }
+                }
                 "over " (over(record, unit, figures.count))
                 @if !by_fold(&record.evaluation, unit).is_empty() {
                     br;
@@ -99,7 +117,12 @@ fn score(record: &RunRecord, unit: Unit, lead: bool) -> Markup {
     }
 }
 
-fn sentence(text: &str) -> String {
+/// Who is drawn for the intervals.
+pub(super) fn drawn(record: &RunRecord) -> &'static str {
+    if no_group(record).is_none() { "whole patients" } else { "images" }
+}
+
+pub(super) fn sentence(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
@@ -157,7 +180,11 @@ pub(super) fn figures(record: &RunRecord) -> Markup {
     let units = [unit, other(unit)];
     let table = html! {
         table {
-            caption { "Pooled over all scored images, with the spread over folds: mean ± standard deviation (least to most)" }
+            caption {
+                "Pooled over all scored images"
+                @if let Some(intervals) = &record.evaluation.intervals { ", with " (level(intervals.level)) "s" }
+                ", and the spread over folds: mean ± standard deviation (least to most)"
+            }
             thead {
                 tr {
                     th scope="col" { "figure" }
@@ -169,7 +196,12 @@ pub(super) fn figures(record: &RunRecord) -> Markup {
                     tr.primary[wanted == record.study.evaluate.primary] {
                         th scope="row" { (metric_name(wanted)) span.about { (metric_about(wanted)) } }
                         @for unit in units {
-                            td.number { (figure(metric(pooled(&record.evaluation, unit), wanted))) }
+                            td.number {
+                                (figure(metric(pooled(&record.evaluation, unit), wanted)))
+                                @if let Some(interval) = pooled_intervals(&record.evaluation, unit).and_then(|of| metric_interval(of, wanted)) {
+                                    span.interval { (ends(interval)) }
+                                }
+                            }
                             td.spread { (short_spread(record, unit, wanted)) }
                         }
                     }

@@ -6,6 +6,7 @@
 use maud::{Markup, html};
 
 use super::words::{count_as_float, short};
+use crate::record::Interval;
 
 const WIDTH: f64 = 360.0;
 const LEFT: f64 = 44.0;
@@ -294,6 +295,77 @@ pub(super) fn reliability(about: &str, bins: &[Bin]) -> Markup {
         }
     };
     picture(about, frame.height, &inside)
+}
+
+/// A row of a forest plot.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Row {
+    /// What it is.
+    pub(super) name: String,
+    /// Where its dot is.
+    pub(super) value: Option<f64>,
+    /// From where to where its line goes.
+    pub(super) interval: Option<Interval>,
+    /// Is it drawn in another colour?
+    pub(super) stressed: bool,
+}
+
+impl Row {
+    /// `name 0.758 (0.712 to 0.804)`
+    fn words(&self) -> String {
+        match (self.value, self.interval) {
+            (None, _) => format!("{} not defined", self.name),
+            (Some(value), None) => format!("{} {}", self.name, rounded(value)),
+            (Some(value), Some(interval)) => {
+                format!("{} {} ({} to {})", self.name, rounded(value), rounded(interval.low), rounded(interval.high))
+            }
+        }
+    }
+}
+
+const ROW: f64 = 34.0;
+
+/// Values with their intervals, one row each under its name; `marked` is a place that all are held against.
+pub(super) fn forest(about: &str, label: &str, rows: &[Row], marked: Option<(f64, &str)>) -> Markup {
+    let ends = rows.iter().flat_map(|row| {
+        let interval = row.interval.map(|interval| [interval.low, interval.high]);
+        row.value.into_iter().chain(interval.into_iter().flatten())
+    });
+    let x = Axis::around(label, ends.chain(marked.map(|(place, _)| place)), false);
+    let height = TOP + ROW * count_as_float(rows.len()) + 8.0 + BOTTOM;
+    let bottom = height - BOTTOM;
+    let (left, right) = (RIGHT, WIDTH - RIGHT);
+    let place = |value: f64| x.place(value).map(|share| left + share * (right - left));
+    let each: Vec<String> = rows.iter().map(Row::words).collect();
+    let inside = html! {
+        @for tick in &x.ticks {
+            @if let Some(at) = place(*tick) {
+                line.grid x1=(px(at)) x2=(px(at)) y1=(px(TOP)) y2=(px(bottom + 4.0)) {}
+                text.tick x=(px(at)) y=(px(bottom + 15.0)) text-anchor="middle" { (x.tick_label(*tick)) }
+            }
+        }
+        @if let Some((value, name)) = marked {
+            @if let Some(at) = place(value) {
+                line.marked x1=(px(at)) x2=(px(at)) y1=(px(TOP)) y2=(px(bottom)) { title { (name) } }
+            }
+        }
+        path.axis d={ "M" (px(left)) " " (px(bottom)) "H" (px(right)) } {}
+        text.axis-label x=(px(f64::midpoint(left, right))) y=(px(height - 5.0)) text-anchor="middle" { (label) }
+        @for (row, top) in rows.iter().zip((0..).map(|row| TOP + ROW * f64::from(row))) {
+            @let look = if row.stressed { "c1 d0" } else { "c0 d0" };
+            @let middle = top + 24.0;
+            text.row x=(px(left)) y=(px(top + 12.0)) { (row.name) }
+            @if let Some((from, to)) = row.interval.and_then(|interval| Some((place(interval.low)?, place(interval.high)?))) {
+                line class={ "line " (look) } x1=(px(from)) x2=(px(to)) y1=(px(middle)) y2=(px(middle)) { title { (row.words()) } }
+            }
+            @if let Some(at) = row.value.and_then(place) {
+                circle class={ "dot " (look) } cx=(px(at)) cy=(px(middle)) r="4.5" { title { (row.words()) } }
+            } @else {
+                text.tick x=(px(left)) y=(px(middle + 4.0)) { "not defined" }
+            }
+        }
+    };
+    picture(&format!("{about}: {}", each.join("; ")), height, &inside)
 }
 
 /// What each line is.

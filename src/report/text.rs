@@ -1,10 +1,11 @@
 //! A record becomes the summary that ends a run in a terminal: at most 80 columns, no colour.
 
 use super::words::{
-    Spread, by_fold, class_name, everyone, figure, loss_formula, metric, metric_name, metrics, no_group, other, plain,
-    pooled, setting, spread, unit_name,
+    Spread, by_fold, class_name, compared, ends, everyone, figure, level, loss_formula, metric, metric_interval,
+    metric_name, metrics, no_group, other, p_value, plain, pooled, pooled_intervals, setting, signed, spread,
+    unit_name,
 };
-use crate::record::RunRecord;
+use crate::record::{RunRecord, StudyRecord, VariantRecord};
 
 const COLUMNS: usize = 80;
 
@@ -18,6 +19,82 @@ pub(super) fn summary(record: &RunRecord) -> String {
     let mut text: String = lines.iter().map(|line| cut(line, COLUMNS)).collect::<Vec<_>>().join("\n");
     text.push('\n');
     text
+}
+
+/// The summary of a study with several variants; ends with a newline.
+pub(super) fn study(record: &StudyRecord) -> String {
+    let mut lines = Vec::new();
+    let name = cut(&plain(&record.name), 28);
+    match record.variants.first() {
+        None => lines.push(format!("{name}  no variant is done yet")),
+        Some(first) => {
+            let (images, patients) = everyone(&first.record);
+            let all = record.variants.len() + record.missing.len();
+            let classes = first.record.classes.len();
+            lines.push(format!(
+                "{name}  {} of {all} variants, {images} images, {patients} patients, {classes} classes",
+                record.variants.len()
+            ));
+            if first.record.synthetic {
+                lines.push("  SYNTHETIC IMAGES: these figures say nothing about patients".to_owned());
+            }
+            lines.push(String::new());
+            variants(record, first, &mut lines);
+        }
+    }
+    if let Some(leader) = &record.leader {
+        let by =
+            leader.by.map_or(String::new(), |metric| format!(", the best by {} on the folds", metric_name(metric)));
+        lines.push(format!("  leads: {}{by}", plain(&leader.variant)));
+        if let (Some(holdout), Some(metric)) = (&leader.holdout, leader.by) {
+            lines.push(format!(
+                "  on the hold-out of {} patients: {} {}",
+                holdout.patients,
+                metric_name(metric),
+                figure(metric.of(&holdout.figures))
+            ));
+        }
+    }
+    if !record.missing.is_empty() {
+        lines.push(format!(
+            "  not run yet: {}",
+            record.missing.iter().map(|name| plain(name)).collect::<Vec<_>>().join(", ")
+        ));
+    }
+    lines.push("  report.html compares them; each has a folder with its own report and predictions".to_owned());
+    let mut text: String = lines.iter().map(|line| cut(line, COLUMNS)).collect::<Vec<_>>().join("\n");
+    text.push('\n');
+    text
+}
+
+/// A line a variant: its figure, its interval, and its distance from the baseline.
+fn variants(record: &StudyRecord, first: &VariantRecord, lines: &mut Vec<String>) {
+    let (metric, unit) = compared(record, first);
+    let title = format!("{} by {}", metric_name(metric), unit_name(unit));
+    let intervals = first.record.evaluation.intervals.as_ref().map_or(String::new(), |of| level(of.level));
+    let against = if record.comparison.is_some() { ["difference", "p"] } else { ["", ""] };
+    lines.push(format!("  {title:<34}{:>7}  {intervals:<16}{:>11}{:>8}", "", against[0], against[1]));
+    for variant in &record.variants {
+        let evaluation = &variant.record.evaluation;
+        let interval =
+            pooled_intervals(evaluation, unit).and_then(|of| metric_interval(of, metric)).map_or(String::new(), ends);
+        let (apart, p) = match &record.comparison {
+            None => (String::new(), String::new()),
+            Some(comparison) if comparison.baseline == variant.name => ("baseline".to_owned(), String::new()),
+            Some(comparison) => comparison
+                .rows
+                .iter()
+                .find(|row| row.variant == variant.name)
+                .and_then(|row| row.difference.as_ref())
+                .map_or(("–".to_owned(), String::new()), |of| (signed(of.difference), p_value(of.corrected))),
+        };
+        lines.push(format!(
+            "  {}{:>7}  {interval:<16}{apart:>11}{p:>8}",
+            padded(&plain(&variant.name), 34),
+            figure(metric.of(pooled(evaluation, unit))),
+        ));
+    }
+    lines.push(String::new());
 }
 
 fn heading(record: &RunRecord, lines: &mut Vec<String>) {
@@ -56,6 +133,10 @@ fn headline(record: &RunRecord, lines: &mut Vec<String>) {
         let name = format!("{} by {}", metric_name(primary), unit_name(unit));
         let value = figure(metric(pooled(&record.evaluation, unit), primary));
         lines.push(format!("  {name:<30}{value}   {}", folds(spread(by_fold(&record.evaluation, unit), primary))));
+        let interval = pooled_intervals(&record.evaluation, unit).and_then(|of| metric_interval(of, primary));
+        if let (Some(intervals), Some(interval)) = (&record.evaluation.intervals, interval) {
+            lines.push(format!("  {:<38}{} {}", "", level(intervals.level), ends(interval)));
+        }
     }
     lines.push(String::new());
     let name = |unit| format!("by {}", unit_name(unit));

@@ -6,7 +6,10 @@ use std::path::Path;
 
 use serde_yaml::Value;
 
-use crate::record::{Evaluation, Figures, FoldFigures, Portion, RunRecord};
+use crate::record::{
+    Evaluation, FigureIntervals, Figures, FoldFigures, Interval, Intervals, Portion, RunRecord, StudyRecord,
+    VariantRecord,
+};
 use crate::study::{
     ClassWeights, Comparison, Group, KeepEpoch, LossKind, LossTerm, Metric, Predicate, Scalar, Schedule, Train, Unit,
     Watch,
@@ -54,15 +57,74 @@ pub(super) fn metric_about(metric: Metric) -> &'static str {
 
 /// A metric's value; `None` where it is not defined.
 pub(super) fn metric(figures: &Figures, metric: Metric) -> Option<f64> {
-    let value = match metric {
-        Metric::Accuracy => Some(figures.accuracy),
-        Metric::BalancedAccuracy => Some(figures.balanced_accuracy),
-        Metric::MacroF1 => Some(figures.macro_f1),
-        Metric::Auroc => figures.auroc,
-        Metric::LogLoss => Some(figures.log_loss),
-        Metric::Ece => Some(figures.ece),
-    };
-    value.filter(|value| value.is_finite() && figures.count > 0)
+    metric.of(figures)
+}
+
+/// A metric's interval, if the study asked for it and it is defined.
+pub(super) fn metric_interval(intervals: &FigureIntervals, metric: Metric) -> Option<Interval> {
+    match metric {
+        Metric::Accuracy => intervals.accuracy,
+        Metric::BalancedAccuracy => intervals.balanced_accuracy,
+        Metric::MacroF1 => intervals.macro_f1,
+        Metric::Auroc => intervals.auroc,
+        Metric::LogLoss => intervals.log_loss,
+        Metric::Ece => intervals.ece,
+    }
+    .filter(|interval| interval.low.is_finite() && interval.high.is_finite())
+}
+
+/// The intervals of the pooled figures counted by a unit.
+pub(super) fn pooled_intervals(evaluation: &Evaluation, unit: Unit) -> Option<&FigureIntervals> {
+    let intervals = evaluation.intervals.as_ref()?;
+    Some(match unit {
+        Unit::Image => &intervals.image,
+        Unit::Patient => &intervals.patient,
+    })
+}
+
+/// `0.712 to 0.834`
+pub(super) fn ends(interval: Interval) -> String {
+    format!("{} to {}", figure(interval.low), figure(interval.high))
+}
+
+/// `95 % interval`
+pub(super) fn level(level: f64) -> String {
+    format!("{} % interval", short((level * 1000.0).round() / 10.0))
+}
+
+/// How intervals were made, in a sentence's part; `whom` is who was drawn.
+pub(super) fn intervals_about(intervals: &Intervals, whom: &str) -> String {
+    let how = if intervals.method == "bca" { "bias-corrected and accelerated" } else { "quantiles" };
+    format!(
+        "{}s ({how}) from drawing {} {whom} with replacement {} times",
+        level(intervals.level),
+        count(intervals.patients),
+        count(intervals.replicates)
+    )
+}
+
+/// By which figure and unit variants are held against each other.
+pub(super) fn compared(record: &StudyRecord, first: &VariantRecord) -> (Metric, Unit) {
+    let evaluate = &first.record.study.evaluate;
+    record.comparison.as_ref().map_or((evaluate.primary, evaluate.unit), |of| (of.metric, of.unit))
+}
+
+/// A difference with its sign: `+0.019`, `−0.004`.
+pub(super) fn signed(value: f64) -> String {
+    if !value.is_finite() {
+        return "–".to_owned();
+    }
+    let text = format!("{:.3}", value.abs());
+    match () {
+        () if text == "0.000" => text,
+        () if value < 0.0 => format!("\u{2212}{text}"),
+        () => format!("+{text}"),
+    }
+}
+
+/// A p value: `0.041`, `<0.001`.
+pub(super) fn p_value(p: f64) -> String {
+    if p < 0.0005 { "<0.001".to_owned() } else { figure(p) }
 }
 
 /// `patient` or `image`.

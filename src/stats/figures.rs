@@ -4,7 +4,7 @@ use super::roc;
 use crate::record::{CalibrationBin, ClassFigures, Figures};
 
 /// Bins of the reliability diagram.
-const BINS: u32 = 15;
+pub(super) const BINS: u32 = 15;
 
 /// Every figure of a set of images: true classes, and one probability a class for each.
 ///
@@ -13,8 +13,8 @@ const BINS: u32 = 15;
 #[must_use]
 pub fn figures(classes: usize, labels: &[u32], probabilities: &[Vec<f32>]) -> Figures {
     let mut units = Units::new(classes);
-    for (label, row) in labels.iter().zip(probabilities) {
-        units.push(*label, row.iter().map(|p| f64::from(*p)));
+    for (owner, (label, row)) in labels.iter().zip(probabilities).enumerate() {
+        units.push(owner, *label, row.iter().map(|p| f64::from(*p)));
     }
     units.figures()
 }
@@ -23,6 +23,8 @@ pub fn figures(classes: usize, labels: &[u32], probabilities: &[Vec<f32>]) -> Fi
 #[derive(Debug)]
 pub(super) struct Units {
     classes: usize,
+    /// Whose they are: the patient, as a number.
+    owners: Vec<usize>,
     labels: Vec<usize>,
     /// `[unit * classes + class]`, finite.
     probabilities: Vec<f64>,
@@ -30,19 +32,29 @@ pub(super) struct Units {
 
 impl Units {
     pub(super) fn new(classes: usize) -> Self {
-        Self { classes, labels: Vec::new(), probabilities: Vec::new() }
+        Self { classes, owners: Vec::new(), labels: Vec::new(), probabilities: Vec::new() }
     }
 
     /// Adds a unit, unless its label is no class.
-    pub(super) fn push(&mut self, label: u32, probabilities: impl Iterator<Item = f64>) {
+    pub(super) fn push(&mut self, owner: usize, label: u32, probabilities: impl Iterator<Item = f64>) {
         let label = label as usize;
         if label >= self.classes {
             return;
         }
+        self.owners.push(owner);
         self.labels.push(label);
         let finite = |p: f64| if p.is_nan() { 0.0 } else { p.clamp(f64::MIN, f64::MAX) };
         let padded = probabilities.map(finite).chain(std::iter::repeat(0.0));
         self.probabilities.extend(padded.take(self.classes));
+    }
+
+    pub(super) fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// Owner, class and probabilities of each.
+    pub(super) fn owned(&self) -> impl Iterator<Item = (usize, usize, &[f64])> {
+        self.owners.iter().copied().zip(self.rows()).map(|(owner, (label, row))| (owner, label, row))
     }
 
     fn rows(&self) -> impl Iterator<Item = (usize, &[f64])> {
@@ -54,8 +66,7 @@ impl Units {
         let mut log_loss = 0.0;
         for (label, row) in self.rows() {
             confusion[label][top(row).0] += 1;
-            // scikit-learn clips to the machine precision of a double
-            log_loss -= row[label].clamp(f64::EPSILON, 1.0 - f64::EPSILON).ln();
+            log_loss += self::log_loss(row[label]);
         }
         let classes: Vec<ClassFigures> = (0..self.classes).map(|class| self.class(class, &confusion)).collect();
         let right: u32 = (0..self.classes).map(|class| confusion[class][class]).sum();
@@ -95,12 +106,11 @@ impl Units {
         }
     }
 
-    /// Right-closed bins of the top probability: bin i holds `i/15 < p <= (i+1)/15`, the first one 0 and below too.
     fn calibration(&self) -> Vec<CalibrationBin> {
         let mut bins = vec![(0_u32, 0.0_f64, 0_u32); BINS as usize];
         for (label, row) in self.rows() {
             let (answer, confidence) = top(row);
-            let bin = (1..BINS).filter(|edge| confidence > f64::from(*edge) / f64::from(BINS)).count();
+            let bin = self::bin(confidence);
             bins[bin].0 += 1;
             bins[bin].1 += confidence;
             bins[bin].2 += u32::from(answer == label);
@@ -116,8 +126,18 @@ impl Units {
     }
 }
 
+/// The negative log-probability of the true class; scikit-learn clips to the machine precision of a double.
+pub(super) fn log_loss(probability: f64) -> f64 {
+    -probability.clamp(f64::EPSILON, 1.0 - f64::EPSILON).ln()
+}
+
+/// Right-closed bins of the top probability: bin i holds `i/15 < p <= (i+1)/15`, the first one 0 and below too.
+pub(super) fn bin(confidence: f64) -> usize {
+    (1..BINS).filter(|edge| confidence > f64::from(*edge) / f64::from(BINS)).count()
+}
+
 /// The largest probability and its class; the first of equals.
-fn top(row: &[f64]) -> (usize, f64) {
+pub(super) fn top(row: &[f64]) -> (usize, f64) {
     let mut best = (0, row.first().copied().unwrap_or(0.0));
     for (class, probability) in row.iter().enumerate() {
         if *probability > best.1 {
@@ -128,11 +148,11 @@ fn top(row: &[f64]) -> (usize, f64) {
 }
 
 /// 0 when there is nothing to divide by, scikit-learn's `zero_division = 0`.
-fn ratio(part: f64, whole: f64) -> f64 {
+pub(super) fn ratio(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
 }
 
-fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+pub(super) fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     let (sum, count) = values.fold((0.0, 0_u32), |(sum, count), value| (sum + value, count + 1));
     (count > 0).then(|| sum / f64::from(count))
 }

@@ -3,66 +3,140 @@
 //! Definitions are scikit-learn's, to 1e-9 on stored cases (`tests/fixtures/stats`). Nothing here panics or gives NaN,
 //! whatever the probabilities are: a probability that is not a number counts as 0.
 
+mod bootstrap;
+mod compare;
 mod figures;
 pub mod predictions;
 mod roc;
+mod slices;
+mod weighted;
 
+pub use bootstrap::holm;
+pub use compare::{Difference, difference};
 pub use figures::figures;
+pub use slices::slices;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::record::{Evaluation, Figures, FoldFigures, Prediction};
+use crate::record::{Evaluation, FigureIntervals, Figures, FoldFigures, Intervals, Prediction};
+use crate::study::{Bootstrap, Evaluate, IntervalMethod, Unit};
 use figures::Units;
 
 /// Every figure of the out-of-fold predictions, by image and by patient, together and for each fold.
 ///
 /// Predictions of the hold-out (`fold: None`) take no part. A patient's probabilities are the mean over their images of
-/// one label; a patient with several labels counts once a label.
+/// one label; a patient with several labels counts once a label. [`intervals`] and [`slices`] are left empty.
 #[must_use]
 pub fn evaluate(classes: usize, predictions: &[Prediction]) -> Evaluation {
-    let scored: Vec<&Prediction> = predictions.iter().filter(|prediction| prediction.fold.is_some()).collect();
+    let scored = out_of_fold(predictions);
     let folds: BTreeSet<u32> = scored.iter().filter_map(|prediction| prediction.fold).collect();
-    let each_fold = |judge: fn(usize, &[&Prediction]) -> Figures| -> Vec<FoldFigures> {
+    let each_fold = |unit: Unit| -> Vec<FoldFigures> {
         folds
             .iter()
             .map(|fold| {
                 let of_fold: Vec<&Prediction> =
                     scored.iter().copied().filter(|prediction| prediction.fold == Some(*fold)).collect();
-                FoldFigures { fold: *fold, figures: judge(classes, &of_fold) }
+                FoldFigures { fold: *fold, figures: judge(classes, &of_fold, unit) }
             })
             .collect()
     };
     Evaluation {
-        image: by_image(classes, &scored),
-        patient: by_patient(classes, &scored),
-        per_fold: each_fold(by_image),
-        per_fold_patient: each_fold(by_patient),
+        image: judge(classes, &scored, Unit::Image),
+        patient: judge(classes, &scored, Unit::Patient),
+        per_fold: each_fold(Unit::Image),
+        per_fold_patient: each_fold(Unit::Patient),
+        intervals: None,
+        slices: Vec::new(),
     }
 }
 
-fn by_image(classes: usize, predictions: &[&Prediction]) -> Figures {
+/// Intervals of every figure of the out-of-fold predictions; whole patients are drawn, also where images count.
+///
+/// `None` for fewer than two patients.
+#[must_use]
+pub fn intervals(classes: usize, predictions: &[Prediction], ask: &Bootstrap, seed: u64) -> Option<Intervals> {
+    let scored = out_of_fold(predictions);
+    let patients = patients(&scored);
+    if patients.len() < 2 {
+        return None;
+    }
+    let of = |unit| {
+        let units = units(classes, &scored, &patients, unit);
+        weighted::named(&bootstrap::intervals(&units, patients.len(), &asked(ask, seed)))
+    };
+    let method = match ask.method {
+        IntervalMethod::Percentile => "percentile",
+        IntervalMethod::Bca => "bca",
+    };
+    Some(Intervals {
+        method: method.into(),
+        replicates: ask.replicates,
+        level: ask.level,
+        patients: u32::try_from(patients.len()).unwrap_or(u32::MAX),
+        image: of(Unit::Image),
+        patient: of(Unit::Patient),
+    })
+}
+
+/// Figures of the hold-out by the study's unit, their intervals, and how many images and patients there are; `None`
+/// when nobody is held out.
+#[must_use]
+pub fn holdout(
+    classes: usize,
+    predictions: &[Prediction],
+    evaluate: &Evaluate,
+    seed: u64,
+) -> Option<(Figures, Option<FigureIntervals>, (u32, u32))> {
+    let held: Vec<&Prediction> = predictions.iter().filter(|prediction| prediction.fold.is_none()).collect();
+    let part = slices::figures(classes, String::new(), &held, evaluate, seed);
+    (part.images > 0).then_some((part.figures, part.intervals, (part.images, part.patients)))
+}
+
+fn asked(ask: &Bootstrap, seed: u64) -> bootstrap::Ask {
+    bootstrap::Ask { seed, replicates: ask.replicates, level: ask.level, method: ask.method }
+}
+
+fn out_of_fold(predictions: &[Prediction]) -> Vec<&Prediction> {
+    predictions.iter().filter(|prediction| prediction.fold.is_some()).collect()
+}
+
+/// A number for each patient, in order of their names.
+fn patients<'a>(predictions: &[&'a Prediction]) -> BTreeMap<&'a str, usize> {
+    let names: BTreeSet<&str> = predictions.iter().map(|prediction| prediction.patient.as_str()).collect();
+    names.into_iter().zip(0..).collect()
+}
+
+fn judge(classes: usize, predictions: &[&Prediction], unit: Unit) -> Figures {
+    units(classes, predictions, &patients(predictions), unit).figures()
+}
+
+/// What is scored, each with its patient's number.
+fn units(classes: usize, predictions: &[&Prediction], patients: &BTreeMap<&str, usize>, unit: Unit) -> Units {
+    let number = |patient: &str| patients.get(patient).copied().unwrap_or(0);
     let mut units = Units::new(classes);
-    for prediction in predictions {
-        units.push(prediction.label, prediction.probabilities.iter().map(|p| f64::from(*p)));
-    }
-    units.figures()
-}
-
-fn by_patient(classes: usize, predictions: &[&Prediction]) -> Figures {
-    let mut sums: BTreeMap<(&str, u32), (Vec<f64>, u32)> = BTreeMap::new();
-    for prediction in predictions {
-        let (sum, images) =
-            sums.entry((&prediction.patient, prediction.label)).or_insert_with(|| (vec![0.0; classes], 0));
-        for (sum, probability) in sum.iter_mut().zip(&prediction.probabilities) {
-            *sum += if probability.is_nan() { 0.0 } else { f64::from(*probability) };
+    match unit {
+        Unit::Image => {
+            for prediction in predictions {
+                let probabilities = prediction.probabilities.iter().map(|p| f64::from(*p));
+                units.push(number(&prediction.patient), prediction.label, probabilities);
+            }
         }
-        *images += 1;
+        Unit::Patient => {
+            let mut sums: BTreeMap<(&str, u32), (Vec<f64>, u32)> = BTreeMap::new();
+            for prediction in predictions {
+                let (sum, images) =
+                    sums.entry((&prediction.patient, prediction.label)).or_insert_with(|| (vec![0.0; classes], 0));
+                for (sum, probability) in sum.iter_mut().zip(&prediction.probabilities) {
+                    *sum += if probability.is_nan() { 0.0 } else { f64::from(*probability) };
+                }
+                *images += 1;
+            }
+            for ((patient, label), (sum, images)) in sums {
+                units.push(number(patient), label, sum.into_iter().map(|sum| sum / f64::from(images)));
+            }
+        }
     }
-    let mut units = Units::new(classes);
-    for ((_, label), (sum, images)) in sums {
-        units.push(label, sum.into_iter().map(|sum| sum / f64::from(images)));
-    }
-    units.figures()
+    units
 }
 
 #[cfg(test)]
@@ -73,7 +147,8 @@ mod tests {
 
     fn prediction(patient: &str, fold: Option<u32>, label: u32, probabilities: &[f32]) -> Prediction {
         let image = format!("{patient}.png");
-        Prediction { image, patient: patient.to_owned(), fold, label, probabilities: probabilities.to_vec() }
+        let (patient, probabilities) = (patient.to_owned(), probabilities.to_vec());
+        Prediction { image, patient, fold, label, probabilities, columns: vec![] }
     }
 
     #[test]

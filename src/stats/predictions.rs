@@ -1,6 +1,6 @@
 //! Predictions become `predictions.csv` and back, without losing a bit.
 //!
-//! Columns `image,patient,fold,role,label,p_<class>...`. Probabilities are written as doubles (the shortest text that
+//! Columns `image,patient,fold,role,label,by_<column>...,p_<class>...`; `by_` are the columns of slices. Probabilities are written as doubles (the shortest text that
 //! reads back as the very number the figures were computed with, in any language). A text cell that a spreadsheet
 //! would take for a formula gets an apostrophe in front, as spreadsheets do, and loses it when read back.
 
@@ -49,15 +49,17 @@ impl fmt::Display for PredictionsError {
 impl std::error::Error for PredictionsError {}
 
 const FIRST_COLUMNS: [&str; 5] = ["image", "patient", "fold", "role", "label"];
+const COLUMN: &str = "by_";
 const PREFIX: &str = "p_";
 
 /// The table of predictions, one row an image, in the order given.
 ///
 /// `fold` counts from 0 and is empty for the hold-out; `role` is `fold` or `holdout`.
 #[must_use]
-pub fn to_csv(classes: &[String], predictions: &[Prediction]) -> String {
+pub fn to_csv(classes: &[String], columns: &[&str], predictions: &[Prediction]) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let mut row: Vec<String> = FIRST_COLUMNS.map(str::to_owned).to_vec();
+    row.extend(columns.iter().map(|column| format!("{COLUMN}{column}")));
     row.extend(classes.iter().map(|class| format!("{PREFIX}{class}")));
     write_row(&mut writer, &row);
     for prediction in predictions {
@@ -68,6 +70,7 @@ pub fn to_csv(classes: &[String], predictions: &[Prediction]) -> String {
         row.push(prediction.fold.map_or_else(String::new, |fold| fold.to_string()));
         row.push(if prediction.fold.is_some() { "fold" } else { "holdout" }.to_owned());
         row.push(guarded(label));
+        row.extend((0..columns.len()).map(|at| guarded(prediction.columns.get(at).map_or("", String::as_str))));
         let probability =
             |class| prediction.probabilities.get(class).map_or_else(String::new, |p| f64::from(*p).to_string());
         row.extend((0..classes.len()).map(probability));
@@ -81,19 +84,20 @@ fn write_row(writer: &mut csv::Writer<Vec<u8>>, row: &[String]) {
     writer.write_record(row).expect("invariant: memory takes rows of one length");
 }
 
-/// Reads what [`to_csv`] wrote: the classes and the predictions.
+/// Reads what [`to_csv`] wrote: the classes, the columns and the predictions.
 ///
 /// # Errors
 /// Other columns, or a cell that does not fit its column.
-pub fn from_csv(text: &str) -> Result<(Vec<String>, Vec<Prediction>), PredictionsError> {
+pub fn from_csv(text: &str) -> Result<(Vec<String>, Vec<String>, Vec<Prediction>), PredictionsError> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let header = reader.headers().map_err(|_| PredictionsError::Header)?.clone();
     if !header.iter().take(FIRST_COLUMNS.len()).eq(FIRST_COLUMNS) {
         return Err(PredictionsError::Header);
     }
-    let classes: Vec<String> = header
-        .iter()
-        .skip(FIRST_COLUMNS.len())
+    let rest = || header.iter().skip(FIRST_COLUMNS.len());
+    let columns: Vec<String> = rest().map_while(|name| name.strip_prefix(COLUMN).map(str::to_owned)).collect();
+    let classes: Vec<String> = rest()
+        .skip(columns.len())
         .map(|name| name.strip_prefix(PREFIX).map(str::to_owned))
         .collect::<Option<_>>()
         .ok_or(PredictionsError::Header)?;
@@ -101,14 +105,15 @@ pub fn from_csv(text: &str) -> Result<(Vec<String>, Vec<Prediction>), Prediction
     for row in reader.records() {
         let row =
             row.map_err(|error| PredictionsError::Row { line: error.position().map_or(0, csv::Position::line) })?;
-        predictions.push(prediction(&row, &header, &classes)?);
+        predictions.push(prediction(&row, &header, columns.len(), &classes)?);
     }
-    Ok((classes, predictions))
+    Ok((classes, columns, predictions))
 }
 
 fn prediction(
     row: &csv::StringRecord,
     header: &csv::StringRecord,
+    columns: usize,
     classes: &[String],
 ) -> Result<Prediction, PredictionsError> {
     let cell = |column: usize| row.get(column).unwrap_or("");
@@ -124,7 +129,8 @@ fn prediction(
     };
     let label = unguarded(cell(4));
     let label = classes.iter().position(|class| class == label).ok_or_else(|| wrong(4))?;
-    let probabilities = (FIRST_COLUMNS.len()..header.len())
+    let first = FIRST_COLUMNS.len() + columns;
+    let probabilities = (first..header.len())
         .map(|column| cell(column).parse::<f32>().map_err(|_| wrong(column)))
         .collect::<Result<_, _>>()?;
     Ok(Prediction {
@@ -133,6 +139,7 @@ fn prediction(
         fold,
         label: u32::try_from(label).unwrap_or(u32::MAX),
         probabilities,
+        columns: (FIRST_COLUMNS.len()..first).map(|column| unguarded(cell(column)).to_owned()).collect(),
     })
 }
 
@@ -170,18 +177,26 @@ mod tests {
                 fold: (n % 3 != 0).then_some(u32::from(n)),
                 label: u32::from(n % 3),
                 probabilities: vec![0.1 / f32::from(n + 1), f32::MIN_POSITIVE, 1.0],
+                columns: vec![(*text).to_owned(), n.to_string()],
             })
             .collect();
-        let text = to_csv(&classes, &predictions);
-        assert_eq!(from_csv(&text), Ok((classes, predictions)));
-        assert!(text.starts_with("image,patient,fold,role,label,p_No Finding,p_=1+1,"), "{text}");
+        let text = to_csv(&classes, &["view", "p_age"], &predictions);
+        assert_eq!(from_csv(&text), Ok((classes, vec!["view".to_owned(), "p_age".to_owned()], predictions)));
+        assert!(text.starts_with("image,patient,fold,role,label,by_view,by_p_age,p_No Finding,p_=1+1,"), "{text}");
         assert!(!text.lines().any(|line| line.starts_with(['=', '+', '-', '@'])), "{text}");
     }
 
     #[test]
     fn a_probability_reads_as_the_double_the_figures_used() {
-        let row = Prediction { image: "i".into(), patient: "p".into(), fold: None, label: 0, probabilities: vec![0.1] };
-        let text = to_csv(&["a".to_owned()], &[row]);
+        let row = Prediction {
+            image: "i".into(),
+            patient: "p".into(),
+            fold: None,
+            label: 0,
+            probabilities: vec![0.1],
+            columns: vec![],
+        };
+        let text = to_csv(&["a".to_owned()], &[], &[row]);
         assert_eq!(text, "image,patient,fold,role,label,p_a\ni,p,,holdout,a,0.10000000149011612\n");
     }
 

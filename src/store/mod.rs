@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
 pub use digests::Digests;
-pub use folder::{Lock, RunFolder};
+pub use folder::{Lock, RunFolder, variant_folders};
 
 use crate::graph::Key;
 

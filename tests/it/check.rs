@@ -92,11 +92,13 @@ fn place(family: &Family, example: &str) -> Option<String> {
         "way to stop" => format!("  split.validation = 20%\n  train.stop = {example}\n"),
         "choice of epoch" => format!("  split.validation = 20%\n  train.keep = {example}\n"),
         "metric" => format!("  evaluate.primary = {example}\n  evaluate.metrics = [{example}]\n"),
+        "way to make intervals" => format!("  evaluate.intervals = {example}\n"),
+        "slice" => format!("  evaluate.slices = [{example}]\n"),
         "unit" => format!("  evaluate.unit = {example}\n"),
         "limit" => format!("  data.limit = {example}\n"),
         "way to read labels" => format!("  data.labels = {example}\n"),
         "group" => format!("  data.group = {example}\n"),
-        "data source" | "image source" | "backbone" | "set of weights" | "device" | "test" => return None,
+        "data source" | "image source" | "backbone" | "set of weights" | "device" | "test" | "headline" => return None,
         other => panic!("no place for a {other}"),
     };
     Some(body)

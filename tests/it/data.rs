@@ -39,7 +39,7 @@ fn grouped(folds: u32) -> Split {
 
 fn build(data: &Data, base: &Path) -> Dataset {
     let mut problems = Problems::new();
-    let dataset = data::build(data, &grouped(5), 42, base, &RealHost, &Places::default(), &mut problems);
+    let dataset = data::build(data, &grouped(5), &[], 42, base, &RealHost, &Places::default(), &mut problems);
     assert!(problems.is_empty(), "{:?}", problems.sorted());
     dataset.unwrap()
 }
@@ -147,7 +147,8 @@ fn a_table_with_commas_in_its_header_is_read() {
     }
     let mut problems = Problems::new();
     let dataset =
-        data::build(&nih_study(), &grouped(5), 1, Path::new("/nih"), &host, &Places::default(), &mut problems).unwrap();
+        data::build(&nih_study(), &grouped(5), &[], 1, Path::new("/nih"), &host, &Places::default(), &mut problems)
+            .unwrap();
     assert!(problems.is_empty(), "{:?}", problems.sorted());
     assert_eq!(dataset.flow.first().map(|step| step.images), Some(500));
     assert_eq!(dataset.images.len(), 500 - 84, "every sixth row has two findings");

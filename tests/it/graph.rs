@@ -5,9 +5,10 @@ use std::path::Path;
 
 use pipe::check::{Overrides, check_source};
 use pipe::data::Dataset;
-use pipe::graph::{self, Inputs, Key, NodeId, Work};
+use pipe::graph::{self, Inputs, Key, NodeId, Part, Work};
 use pipe::host::MemHost;
 use pipe::plan::{Action, Options, Plan, plan};
+use pipe::study::{Model, Weights};
 
 type Keys = BTreeMap<Work, Key>;
 
@@ -29,10 +30,11 @@ fn planned_at(host: &MemHost, text: &str, base: &str) -> Plan {
     let outcome = check_source(host, "t.pipe", text, Path::new(base), &Overrides::default());
     let told: Vec<String> =
         outcome.problems.sorted().iter().map(|d| format!("{} {}", d.code.id(), d.message)).collect();
-    let (Some(checked), Some(dataset)) = (outcome.checked, outcome.datasets.into_iter().next()) else {
-        panic!("{told:?}\n{text}")
-    };
-    plan(&checked, &checked.variants[0], dataset, host, None, &Options::default()).unwrap()
+    let Some(checked) = outcome.checked else { panic!("{told:?}\n{text}") };
+    // As if weights lay beside the program; what is in them does not matter to a graph.
+    let digest = |model: &Model| (model.weights != Weights::None).then(|| format!("{:?}", model.backbone));
+    let weights = checked.variants.iter().map(|variant| digest(&variant.study.model)).collect();
+    plan(&checked, outcome.datasets, host, None, &Options { weights, ..Options::default() }).unwrap()
 }
 
 fn planned(text: &str) -> Plan {
@@ -126,11 +128,9 @@ fn a_study_put_together_has_the_keys_of_the_one_written_out() {
     // A variant is the study with its choices written out.
     let varied =
         BASE.replace("epochs = 2", "vary epochs = [2, 3]").replace("study base {", "study base {\n  vary seed = [42]");
-    let outcome = check_source(&MemHost::new(), "t.pipe", &varied, Path::new(""), &Overrides::default());
-    let checked = outcome.checked.unwrap();
-    let dataset = outcome.datasets[checked.variants[0].dataset].clone();
-    let first = plan(&checked, &checked.variants[0], dataset, &MemHost::new(), None, &Options::default()).unwrap();
-    assert_eq!(keys(&first), keys(&planned(BASE)));
+    let varied = planned(&varied);
+    let first: Keys = varied.dag.of(0).map(|(_, node)| (node.work, node.key.clone())).collect();
+    assert_eq!(first, keys(&planned(BASE)));
 }
 
 #[test]
@@ -224,11 +224,13 @@ fn the_bytes_of_first_weights_count_not_their_name() {
     use pipe::study::Weights::{File, Imagenet, None as Nothing};
 
     let plan = planned(&BASE.replace("normalize(train)", "normalize(imagenet)"));
+    let variant = &plan.variants[0];
     let with = |weights: pipe::study::Weights, sha256: Option<&str>| -> Keys {
-        let mut study = plan.study.clone();
+        let mut study = variant.study.clone();
         study.model.weights = weights;
-        let inputs = Inputs { weights: sha256.map(str::to_owned), ..inputs(&plan.dataset) };
-        let dag = graph::build(&study, &inputs, &plan.folds, &plan.trained);
+        let inputs = Inputs { weights: sha256.map(str::to_owned), ..inputs(&variant.dataset) };
+        let part = Part { name: "", study: &study, inputs: &inputs, folds: &variant.folds, trained: &variant.trained };
+        let dag = graph::build(&[part], &serde_json::Value::Null);
         dag.nodes().map(|(_, node)| (node.work, node.key.clone())).collect()
     };
     let imagenet = with(Imagenet, Some("12ab"));
@@ -251,16 +253,139 @@ fn inputs(dataset: &Dataset) -> Inputs {
 #[test]
 fn equal_work_is_one_node() {
     let plan = planned(BASE);
-    let once = graph::build(&plan.study, &inputs(&plan.dataset), &plan.folds, &[0]);
-    let twice = graph::build(&plan.study, &inputs(&plan.dataset), &plan.folds, &[0, 0]);
-    assert_eq!(twice.find(Work::Train(0)).map(|node| node.uses), Some(2));
-    assert_eq!(once.find(Work::Train(0)).map(|node| node.uses), Some(1));
-    assert_eq!(twice.nodes().count(), once.nodes().count());
+    let variant = &plan.variants[0];
+    let inputs = inputs(&variant.dataset);
+    let part = |name| Part { name, study: &variant.study, inputs: &inputs, folds: &variant.folds, trained: &[0] };
+    let once = graph::build(&[part("")], &serde_json::Value::Null);
+    let twice = graph::build(&[part("a"), part("b")], &serde_json::Value::Null);
+    assert_eq!(once.find(0, Work::Train(0)).map(|node| node.variants.clone()), Some(vec![0]));
+    assert_eq!(twice.find(1, Work::Train(0)).map(|node| node.variants.clone()), Some(vec![0, 1]));
+    // Two variants that are the same in everything need only be compared.
+    assert_eq!(twice.nodes().count(), once.nodes().count() + 1);
     let keys: BTreeSet<&Key> = twice.nodes().map(|(_, node)| &node.key).collect();
     assert_eq!(keys.len(), twice.nodes().count());
     // Folds share their images.
     let (prepare, _) = plan.dag.nodes().find(|(_, node)| node.work == Work::Prepare).unwrap();
     assert_eq!(plan.dag.fan_out(prepare), 4);
+}
+
+/// How many nodes of each kind there are, folds taken together.
+fn kinds(plan: &Plan) -> BTreeMap<String, usize> {
+    let mut kinds = BTreeMap::new();
+    for (_, node) in plan.dag.nodes() {
+        let title = node.work.title();
+        let kind = title.split(" fold ").next().unwrap_or_default().to_owned();
+        *kinds.entry(kind).or_default() += 1;
+    }
+    kinds
+}
+
+fn counts(expected: &[(&str, usize)]) -> BTreeMap<String, usize> {
+    expected.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect()
+}
+
+const GRID: &str = "pipe \"2026\"
+
+study grid {
+  data { table = phantoms(images = 48, patients = 24, seed = 1) }
+  split { cv = stratified_group_kfold(3) }
+  images { prepare = [grayscale(), resize(32), normalize(imagenet)] }
+  model { freeze = all }
+  train { epochs = 2 }
+  vary model.backbone = [resnet18(weights = imagenet), resnet34(weights = imagenet)]
+  vary train.loss = { ce = cross_entropy(), focal = focal() }
+  compare { baseline = { backbone = resnet18, loss = ce } }
+}
+";
+
+#[test]
+fn a_grid_shares_what_its_variants_have_in_common() {
+    let plan = planned(GRID);
+    let names: Vec<&str> = plan.variants.iter().map(|variant| variant.name.as_str()).collect();
+    assert_eq!(names, ["resnet18/ce", "resnet18/focal", "resnet34/ce", "resnet34/focal"]);
+    let expected = [
+        ("read table", 1),
+        ("select rows", 1),
+        ("split patients", 1),
+        ("decode and prepare", 1),
+        ("frozen features", 2),
+        ("train", 12),
+        ("predict", 12),
+        ("out-of-fold table", 4),
+        ("evaluate", 4),
+        ("report", 4),
+        ("compare variants", 1),
+    ];
+    assert_eq!(kinds(&plan), counts(&expected));
+    assert_eq!(plan.dag.find(3, Work::Prepare).unwrap().variants, [0, 1, 2, 3]);
+    assert_eq!(plan.dag.find(1, Work::Features).unwrap().variants, [0, 1]);
+    assert_eq!(plan.dag.find(1, Work::Train(2)).unwrap().variants, [1]);
+    assert_eq!(plan.dag.key(), plan.dag.nodes().last().map(|(_, node)| &node.key));
+
+    // Each variant alone is the same work, to the key: a grid reuses what was run without it, and the other way round.
+    for (index, (backbone, loss)) in
+        [("resnet18", "cross_entropy"), ("resnet18", "focal"), ("resnet34", "cross_entropy"), ("resnet34", "focal")]
+            .into_iter()
+            .enumerate()
+    {
+        let alone: String = GRID
+            .replace("freeze = all", &format!("freeze = all\n    backbone = {backbone}(weights = imagenet)"))
+            .replace("epochs = 2", &format!("epochs = 2\n    loss = {loss}()"))
+            .lines()
+            .filter(|line| !line.contains("vary") && !line.contains("compare"))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let alone = planned(&alone);
+        let in_grid: Keys = plan.dag.of(index).map(|(_, node)| (node.work, node.key.clone())).collect();
+        assert_eq!(keys(&alone), in_grid, "{backbone} {loss}");
+    }
+}
+
+#[test]
+fn what_varies_late_shares_the_trainings() {
+    let judged = "vary evaluate.primary = [macro_f1, accuracy]";
+    let text: String = GRID
+        .replace("vary train.loss = { ce = cross_entropy(), focal = focal() }", judged)
+        .lines()
+        .filter(|line| !line.contains("compare"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let kinds = kinds(&planned(&text));
+    assert_eq!((kinds["train"], kinds["predict"], kinds["evaluate"], kinds["report"]), (6, 6, 4, 4));
+
+    let epochs = "vary images.prepare = [[grayscale(), resize(32)], [grayscale(), resize(40)]]";
+    let kinds = self::kinds(&planned(
+        &BASE
+            .replace("train {", &format!("{epochs}\n  train {{"))
+            .replace("  images { prepare = [grayscale(), resize(32), normalize(train)] }\n", ""),
+    ));
+    assert_eq!(
+        (kinds["select rows"], kinds["split patients"], kinds["decode and prepare"], kinds["train"]),
+        (1, 1, 2, 4)
+    );
+}
+
+#[test]
+fn a_plan_says_what_a_grid_shares() {
+    let text = planned(GRID).to_text();
+    for line in [
+        "  grid       2 backbones x 2 losses = 4 variants x 3 folds = 12 trainings\n",
+        "  shared     decode and prepare   once, not 12 times\n",
+        "             frozen features      2 times, not 12\n",
+        "  to do      12 trainings\n",
+        "(all 4 variants)",
+        "(resnet18/ce, resnet18/focal)",
+        "(resnet34/focal)",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    assert_eq!(
+        text.matches("stratified_group_kfold(3, shuffle = true): images / patients").count(),
+        1,
+        "one deal, told once\n{text}"
+    );
+    // Nothing of this is said where nothing varies.
+    assert!(!planned(BASE).to_text().contains("grid "));
 }
 
 #[test]
@@ -290,8 +415,8 @@ fn without_a_store_everything_that_is_kept_is_to_be_done() {
         let expected = if step.1.is_stored() { Action::Run } else { Action::Recompute };
         assert_eq!(step.0.action, expected, "{:?}", step.1);
     }
-    assert_eq!(plan.action(Work::Train(1)), Some(&Action::Run));
-    assert_eq!(plan.action(Work::Train(2)), None);
+    assert_eq!(plan.action(0, Work::Train(1)), Some(&Action::Run));
+    assert_eq!(plan.action(0, Work::Train(2)), None);
 }
 
 #[test]

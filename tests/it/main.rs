@@ -15,6 +15,8 @@ mod corpus;
 mod data;
 mod examples;
 mod graph;
+#[cfg(feature = "run")]
+mod grid;
 mod images;
 mod layers;
 mod leakage;

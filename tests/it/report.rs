@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 use pipe::data::FlowStep;
 use pipe::draw::{DrawKey, Stage, Stream};
 use pipe::record::*;
-use pipe::report::{Format, render};
+use pipe::report::{Format, render, render_study};
 use pipe::study::*;
 
 const NAMES: [&str; 20] = [
@@ -118,6 +118,11 @@ fn study(folds: u32, epochs: u32) -> Study {
             primary: Metric::MacroF1,
             metrics: vec![Metric::Accuracy],
             unit: Unit::Patient,
+            intervals: Some(Bootstrap { replicates: 2000, level: 0.95, method: IntervalMethod::Percentile }),
+            slices: vec![
+                Slice { column: "Patient Gender".to_owned(), edges: vec![] },
+                Slice { column: "Patient Age".to_owned(), edges: vec![16.0, 40.0, 65.0] },
+            ],
             leak: None,
             tta: Vec::new(),
         },
@@ -248,6 +253,44 @@ fn calibration(units: &[Scored]) -> Vec<CalibrationBin> {
         .collect()
 }
 
+/// Intervals of about this half width.
+fn around(of: &Figures, half: f64) -> FigureIntervals {
+    let near = |value: f64| Some(Interval { low: rounded(value - 1.1 * half), high: rounded(value + half) });
+    FigureIntervals {
+        accuracy: near(of.accuracy),
+        balanced_accuracy: near(of.balanced_accuracy),
+        macro_f1: near(of.macro_f1),
+        auroc: of.auroc.and_then(near),
+        log_loss: near(of.log_loss),
+        ece: near(of.ece),
+        classes: of
+            .classes
+            .iter()
+            .map(|class| ClassIntervals {
+                precision: near(class.precision),
+                recall: near(class.recall),
+                f1: near(class.f1),
+                auroc: class.auroc.and_then(near),
+            })
+            .collect(),
+    }
+}
+
+/// Every so many units in a part; the last one is of one patient and has no intervals.
+fn slice(column: &str, parts: &[&str], units: &[Scored], classes: usize) -> SliceTable {
+    let part = |(at, name): (usize, &&str)| {
+        let of_part: Vec<Scored> = units.iter().skip(at).step_by(parts.len()).cloned().collect();
+        let alone = *name == "no value";
+        let of_part = if alone { of_part[..2].to_vec() } else { of_part };
+        let mut figures = figures(&of_part, classes);
+        figures.classes.iter_mut().for_each(|class| class.roc.clear());
+        let intervals = (!alone).then(|| around(&figures, 0.06));
+        let images = number(of_part.len());
+        SlicePart { name: (*name).to_owned(), images, patients: images.div_ceil(2), figures, intervals }
+    };
+    SliceTable { column: column.to_owned(), parts: parts.iter().enumerate().map(part).collect() }
+}
+
 fn portion(units: &[Scored], classes: usize) -> Portion {
     let of = |class| number(units.iter().filter(|(label, _)| *label == class).count());
     let class_images: Vec<u32> = (0..classes).map(of).collect();
@@ -368,6 +411,18 @@ fn sample(classes: usize, folds: u32, epochs: u32) -> RunRecord {
             patient: figures(&patients(&images), classes),
             per_fold: by_fold(&<[Scored]>::to_vec),
             per_fold_patient: by_fold(&patients),
+            intervals: Some(Intervals {
+                method: "percentile".to_owned(),
+                replicates: 2000,
+                level: 0.95,
+                patients: number(images.len()).div_ceil(2),
+                image: around(&figures(&images, classes), 0.03),
+                patient: around(&figures(&patients(&images), classes), 0.045),
+            }),
+            slices: vec![
+                slice("Patient Gender", &["F", "M"], &images, classes),
+                slice("Patient Age", &["16..40", "40..=65", "above 65", "no value"], &images, classes),
+            ],
         },
         warnings: vec![
             "W0502 `soft_f1` will often see no `Hernia` in a batch: 0.7 Hernia images per batch on average".to_owned(),
@@ -444,7 +499,14 @@ fn the_page_says_what_was_measured() {
         assert!(page.contains(text), "{text}");
     }
     // two losses a fold, what was watched, two terms, learning rate, ROC and reliability at two levels
-    assert_eq!(page.matches("role=\"img\"").count(), 5 + 1 + 2 + 1 + 2 * 2);
+    // ... and a forest plot a slice
+    assert_eq!(page.matches("role=\"img\"").count(), 5 + 1 + 2 + 1 + 2 * 2 + 2);
+    let interval = record.evaluation.intervals.as_ref().unwrap().patient.macro_f1.unwrap();
+    assert!(page.contains(&format!("<strong>{:.3} to {:.3}</strong>", interval.low, interval.high)));
+    assert!(page.contains("drawing 277 whole patients with replacement 2\u{a0}000 times"), "who was drawn");
+    for part in ["Patient Gender", "Patient Age", "40..=65", "no value"] {
+        assert!(page.contains(part), "{part}");
+    }
     assert_eq!(page.matches("aria-label=\"Fold ").count(), 5);
 }
 
@@ -705,6 +767,217 @@ fn a_record_whose_parts_disagree_does_not_panic() {
     assert!(render(&record, Format::Text).contains("(class 2)") || record.evaluation.patient.classes.len() < 3);
 }
 
+const BACKBONES: [&str; 8] = [
+    "resnet18",
+    "resnet34",
+    "efficientnet_lite0",
+    "resnet50",
+    "densenet121",
+    "vit_b16",
+    "convnext_tiny",
+    "a network with a name that is longer than anybody would want",
+];
+const LOSSES: [&str; 4] = ["ce", "focal", "noisy", "0.6 * focal(gamma = 2, smoothing = 0.05) + 0.4 * soft_f1()"];
+
+/// A study of so many backbones and losses, compared with the first.
+fn grid(backbones: usize, losses: usize) -> StudyRecord {
+    let mut variants = Vec::new();
+    let mut rows = Vec::new();
+    for (at, (backbone, loss)) in (0..backbones).flat_map(|b| (0..losses).map(move |l| (b, l))).enumerate() {
+        let choices = vec![BACKBONES[backbone].to_owned(), LOSSES[loss].to_owned()];
+        let name = choices.join("/");
+        let lift = 0.015 * float(at % 5) - 0.02 * float(backbone);
+        let mut record = sample(4, 3, 4);
+        record.study.name = "nih_grid".to_owned();
+        let patient = &mut record.evaluation.patient;
+        patient.macro_f1 = rounded(patient.macro_f1 + lift);
+        if let Some(interval) = record.evaluation.intervals.as_mut().and_then(|of| of.patient.macro_f1.as_mut()) {
+            *interval = Interval { low: rounded(interval.low + lift), high: rounded(interval.high + lift) };
+        }
+        if at > 0 {
+            let difference = Difference {
+                difference: rounded(lift),
+                interval: Interval { low: rounded(lift - 0.021), high: rounded(lift + 0.018) },
+                p: rounded((0.5 - 20.0 * lift.abs()).clamp(0.0004, 1.0)),
+                corrected: rounded((2.0 - 60.0 * lift.abs()).clamp(0.0004, 1.0)),
+                images: 550,
+                patients: 275,
+            };
+            // One of them had too few patients in common.
+            let difference = (at != 4).then_some(difference);
+            rows.push(Compared { variant: name.clone(), difference });
+        }
+        variants.push(VariantRecord { name, choices, record });
+    }
+    let axis = |path: &str, labels: &[&str]| Axis {
+        path: path.to_owned(),
+        labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+    };
+    StudyRecord {
+        version: RECORD_VERSION,
+        pipe_version: "0.1.0".to_owned(),
+        key: "90ab12cd".repeat(8),
+        name: "nih_grid".to_owned(),
+        question: Some("Which backbone and which loss find the rare findings?".to_owned()),
+        axes: vec![axis("model.backbone", &BACKBONES[..backbones]), axis("train.loss", &LOSSES[..losses])],
+        missing: vec![],
+        comparison: Some(pipe::record::Comparison {
+            baseline: variants[0].name.clone(),
+            metric: Metric::MacroF1,
+            unit: Unit::Patient,
+            draws: 2000,
+            level: 0.95,
+            correction: "holm".to_owned(),
+            rows,
+        }),
+        leader: None,
+        variants,
+    }
+}
+
+/// The same with a winner that is told on the hold-out.
+fn chosen(mut record: StudyRecord) -> StudyRecord {
+    let best = &record.variants[1];
+    let figures = best.record.evaluation.image.clone();
+    let intervals = Some(around(&figures, 0.05));
+    let holdout = Some(HoldOut { images: 138, patients: 69, figures, intervals });
+    record.leader = Some(Leader { variant: best.name.clone(), by: Some(Metric::MacroF1), holdout });
+    record
+}
+
+#[test]
+fn a_grid_is_one_table_and_a_report_of_each() {
+    let record = grid(2, 2);
+    let page = render_study(&record, Format::Html);
+    sound(&page);
+    assert_eq!(page, render_study(&record, Format::Html));
+    assert_eq!(page.matches("<details class=\"variant\">").count(), 4);
+    for (at, variant) in record.variants.iter().enumerate() {
+        assert_eq!(page.matches(&format!("id=\"variant-{}\"", at + 1)).count(), 1);
+        assert_eq!(page.matches(&format!("href=\"#variant-{}\"", at + 1)).count(), 1);
+        let interval = variant.record.evaluation.intervals.as_ref().unwrap().patient.macro_f1.unwrap();
+        let value = variant.record.evaluation.patient.macro_f1;
+        let cell = format!("{value:.3}<span class=\"interval\">{:.3} to {:.3}</span>", interval.low, interval.high);
+        assert!(page.contains(&cell), "{cell}");
+    }
+    let of = record.comparison.as_ref().unwrap().rows[0].difference.as_ref().unwrap();
+    assert!(page.contains(&format!(
+        "+{:.3}<span class=\"interval\">\u{2212}{:.3} to +{:.3}</span>",
+        of.difference, -of.interval.low, of.interval.high
+    )));
+    assert!(page.contains("corrected by Holm’s method for 3 comparisons") && page.contains("p (holm)"));
+    assert!(page.contains("whole patients are drawn 2\u{a0}000 times, the same ones for both"));
+    // Everybody is the same in all variants, and told once.
+    assert_eq!(page.matches("id=\"patients\"").count(), 1);
+    assert_eq!(page.matches("checked on the patient ids").count(), 1);
+    // Both forest plots say their numbers.
+    assert!(page.contains("Difference to resnet18/ce: resnet18/focal 0.015"), "described in words");
+    let ids: Vec<&str> = page.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), ids.len(), "an id twice: {ids:?}");
+}
+
+#[test]
+fn variants_with_other_patients_tell_them_each() {
+    let mut record = grid(1, 2);
+    record.variants[1].record.split.holdout = None;
+    let page = render_study(&record, Format::Html);
+    sound(&page);
+    assert!(!page.contains("id=\"patients\""));
+    assert_eq!(page.matches("Images, patients and folds</h3>").count(), 2);
+}
+
+#[test]
+fn the_summary_of_a_grid() {
+    held("grid.txt", &render_study(&chosen(grid(2, 2)), Format::Text));
+    for record in [grid(8, 4), grid(1, 2)] {
+        for line in render_study(&record, Format::Text).lines() {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_winner_is_told_on_patients_who_did_not_choose_it() {
+    let record = chosen(grid(2, 2));
+    let page = render_study(&record, Format::Html);
+    sound(&page);
+    let value = record.leader.as_ref().unwrap().holdout.as_ref().unwrap().figures.macro_f1;
+    assert!(page.contains(&format!("by patient on the hold-out</p><p class=\"value\">{value:.3}</p>")));
+    assert!(page.contains("They took no part in choosing the variant"));
+    // Nobody held out: what is said of the winner is said with a warning.
+    let mut record = record;
+    record.leader.as_mut().unwrap().holdout = None;
+    assert!(render_study(&record, Format::Html).contains("so its figures there are too good"));
+    // Named before anything ran: its usual headline.
+    record.leader.as_mut().unwrap().by = None;
+    assert!(render_study(&record, Format::Html).contains("named before anything ran"));
+}
+
+#[test]
+fn a_grid_that_is_not_done_says_so() {
+    let mut record = grid(2, 2);
+    record.variants.remove(0);
+    record.missing = vec!["resnet18/ce".to_owned()];
+    record.comparison.as_mut().unwrap().rows.iter_mut().for_each(|row| row.difference = None);
+    let (page, text) = (render_study(&record, Format::Html), render_study(&record, Format::Text));
+    sound(&page);
+    assert!(page.contains("3 of 4 variants are done. ") && page.contains("The baseline has not been run yet."));
+    assert!(text.contains("not run yet: resnet18/ce"), "{text}");
+    record.comparison = None;
+    record.variants.clear();
+    sound(&render_study(&record, Format::Html));
+    assert!(render_study(&record, Format::Text).contains("no variant is done yet"));
+}
+
+#[test]
+fn hostile_variants_stay_text() {
+    let mut record = grid(1, 2);
+    let bad = HOSTILE.join(" ");
+    record.name.clone_from(&bad);
+    record.question = Some(bad.clone());
+    record.pipe_version.clone_from(&bad);
+    record.missing = vec![bad.clone()];
+    record.axes[0].path.clone_from(&bad);
+    record.axes[0].labels = vec![bad.clone()];
+    for variant in &mut record.variants {
+        variant.name.clone_from(&bad);
+        variant.choices = vec![bad.clone(), bad.clone(), bad.clone()];
+        variant.record = hostile();
+        variant.record.evaluation.slices[0].column.clone_from(&bad);
+        variant.record.evaluation.slices[0].parts[0].name.clone_from(&bad);
+    }
+    record.comparison.as_mut().unwrap().rows[0].variant.clone_from(&bad);
+    for baseline in [bad.clone(), "another".to_owned()] {
+        record.comparison.as_mut().unwrap().baseline = baseline;
+        let (page, text) = (render_study(&record, Format::Html), render_study(&record, Format::Text));
+        assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>"));
+        for forbidden in ["<script", "<img", "<iframe", "<base", "<svg onload", "<b>x", "<!--"] {
+            assert!(!page.contains(forbidden), "{forbidden}");
+        }
+        for text in [&page, &text] {
+            assert!(!text.chars().any(|c| c.is_control() && c != '\n' || matches!(c, '\u{202a}'..='\u{202e}')));
+        }
+    }
+}
+
+#[test]
+fn records_of_other_versions_are_refused_by_name() {
+    let json = serde_json::to_string(&sample(2, 2, 2)).unwrap();
+    assert_eq!(pipe::record::read::<RunRecord>(json.as_bytes()), Ok(sample(2, 2, 2)));
+    for version in [1, 3] {
+        let other = json.replacen("\"version\":2", &format!("\"version\":{version}"), 1);
+        let error = pipe::record::read::<RunRecord>(other.as_bytes()).unwrap_err();
+        assert_eq!(error, RecordError::Version { found: version });
+        assert!(error.to_string().contains(&format!("version {version}, and this program reads version 2")));
+    }
+    for broken in ["", "{", "{}", "[]", "{\"version\":2}", "null"] {
+        assert!(matches!(pipe::record::read::<RunRecord>(broken.as_bytes()), Err(RecordError::Broken(_))), "{broken}");
+    }
+    let grid = grid(1, 2);
+    let json = serde_json::to_string(&grid).unwrap();
+    assert_eq!(pipe::record::read::<StudyRecord>(json.as_bytes()), Ok(grid));
+}
+
 #[test]
 fn pages_to_look_at() {
     let Some(folder) = std::env::var_os("PIPE_REPORT_OUT").map(PathBuf::from) else {
@@ -720,6 +993,10 @@ fn pages_to_look_at() {
         ("synthetic", synthetic),
         ("hostile", hostile()),
     ];
+    for (name, record) in [("grid", grid(3, 3)), ("grid_many", grid(8, 4)), ("grid_holdout", chosen(grid(2, 2)))] {
+        std::fs::write(folder.join(format!("{name}.html")), render_study(&record, Format::Html)).unwrap();
+        std::fs::write(folder.join(format!("{name}.txt")), render_study(&record, Format::Text)).unwrap();
+    }
     for (name, record) in named {
         std::fs::write(folder.join(format!("{name}.html")), render(&record, Format::Html)).unwrap();
         std::fs::write(folder.join(format!("{name}.txt")), render(&record, Format::Text)).unwrap();

@@ -18,10 +18,10 @@ use pipe::study::Backbone;
 
 use crate::cli::{TINY, Told, command, picture, pipe, table_study, tiny};
 
-type Results = BTreeMap<String, Vec<u8>>;
+pub(crate) type Results = BTreeMap<String, Vec<u8>>;
 
 /// What must be the same whenever and wherever a study is run.
-fn results(run: &Path) -> Results {
+pub(crate) fn results(run: &Path) -> Results {
     let mut results = Results::new();
     for name in ["record.json", "predictions.csv", "report.html"] {
         results.insert(name.into(), fs::read(run.join(name)).unwrap_or_else(|error| panic!("{name}: {error}")));
@@ -35,17 +35,17 @@ fn results(run: &Path) -> Results {
 }
 
 #[track_caller]
-fn assert_same(results: &Results, expected: &Results) {
+pub(crate) fn assert_same(results: &Results, expected: &Results) {
     assert_eq!(results.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
     for (name, bytes) in expected {
         assert!(results[name] == *bytes, "{name} differs");
     }
 }
 
-struct Finished {
-    folder: PathBuf,
-    told: Told,
-    results: Results,
+pub(crate) struct Finished {
+    pub(crate) folder: PathBuf,
+    pub(crate) told: Told,
+    pub(crate) results: Results,
     _lock: fs::File,
 }
 
@@ -59,7 +59,7 @@ fn new_folder() -> tempfile::TempDir {
 }
 
 /// [`TINY`], run once in this process.
-fn finished() -> &'static Finished {
+pub(crate) fn finished() -> &'static Finished {
     static FINISHED: OnceLock<Finished> = OnceLock::new();
     FINISHED.get_or_init(|| {
         // Nothing removes it in the end, so it lies where the next tests find it; the lock keeps two of them apart.
@@ -92,7 +92,7 @@ fn link_all(from: &Path, to: &Path) {
 }
 
 /// A folder with this study as `tiny.pipe` and everything that [`finished`] has in its store.
-fn with_store(text: &str) -> tempfile::TempDir {
+pub(crate) fn with_store(text: &str) -> tempfile::TempDir {
     let folder = new_folder();
     link_all(&finished().folder.join(".pipe"), &folder.path().join(".pipe"));
     fs::write(folder.path().join("tiny.pipe"), text).unwrap();
@@ -118,7 +118,7 @@ fn stored(folder: &Path, name: &str) -> Vec<PathBuf> {
     found
 }
 
-fn drafts(folder: &Path) -> usize {
+pub(crate) fn drafts(folder: &Path) -> usize {
     fs::read_dir(folder.join(".pipe/drafts")).unwrap().count()
 }
 
@@ -167,7 +167,7 @@ fn a_finished_run_leaves_everything() {
 fn predictions_have_a_row_an_image_and_agree_with_the_split() {
     let finished = finished();
     let text = String::from_utf8(finished.results["predictions.csv"].clone()).unwrap();
-    let (classes, rows) = predictions::from_csv(&text).unwrap();
+    let (classes, _, rows) = predictions::from_csv(&text).unwrap();
     assert_eq!(classes, ["cardiomegaly", "effusion", "nodule", "normal"]);
     for row in &rows {
         let sum: f64 = row.probabilities.iter().map(|p| f64::from(*p)).sum();
@@ -277,7 +277,7 @@ fn one_fold_alone_is_reused_from_the_whole() {
     assert_eq!(one.keys().filter(|name| name.starts_with("models/")).count(), 1);
     assert!(one["models/fold-0.safetensors"] == finished().results["models/fold-0.safetensors"]);
     let rows =
-        |results: &Results| predictions::from_csv(std::str::from_utf8(&results["predictions.csv"]).unwrap()).unwrap().1;
+        |results: &Results| predictions::from_csv(std::str::from_utf8(&results["predictions.csv"]).unwrap()).unwrap().2;
     let all = rows(&finished().results);
     let some = rows(&one);
     assert!(some.len() < all.len() && some.iter().all(|row| row.fold.is_none_or(|fold| fold == 0)));
@@ -324,14 +324,14 @@ fn damage_in_the_store_is_noticed_and_mended() {
 // ------------------------------------------------------------------------------------- stopped and killed
 
 /// A run that was started; killed when dropped.
-struct Running {
-    child: Child,
+pub(crate) struct Running {
+    pub(crate) child: Child,
     err: BufReader<std::process::ChildStderr>,
     said: String,
 }
 
 impl Running {
-    fn start(folder: &Path, arguments: &[&str]) -> Self {
+    pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Self {
         let mut child = command(folder, arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let err = BufReader::new(child.stderr.take().unwrap());
         Self { child, err, said: String::new() }
@@ -339,7 +339,7 @@ impl Running {
 
     /// Reads stderr until a line begins with this.
     #[track_caller]
-    fn until(&mut self, line: &str) {
+    pub(crate) fn until(&mut self, line: &str) {
         loop {
             let mut next = String::new();
             assert!(self.err.read_line(&mut next).unwrap() > 0, "`{line}` was never said:\n{}", self.said);
@@ -350,7 +350,7 @@ impl Running {
         }
     }
 
-    fn end(mut self) -> Told {
+    pub(crate) fn end(mut self) -> Told {
         self.err.read_to_string(&mut self.said).unwrap();
         let code = self.child.wait().unwrap().code();
         Told { code, out: String::new(), err: std::mem::take(&mut self.said) }

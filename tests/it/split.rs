@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 
+use indexmap::IndexMap;
 use pipe::data::{Dataset, Image, Origin};
 use pipe::draw::{DrawKey, Stage};
 use pipe::split::{self, Balance, Leak, Role, SplitError, mt19937::Mt19937};
@@ -197,6 +198,7 @@ fn some_dataset(case: u64, patients: usize, classes: usize) -> Dataset {
             .collect(),
         flow: Vec::new(),
         origin: Origin::Files { under: "images".into() },
+        columns: IndexMap::new(),
     }
 }
 
@@ -295,6 +297,7 @@ fn split_of_a_data_set_equals_scikit_learn_where_patients_are_numbers() {
             given_folds: None,
             given_holdout: None,
             alone: Vec::new(),
+            columns: IndexMap::new(),
         };
         let mut split = some_split(FoldKind::GroupKFold, case.folds, 0.0, 0.0);
         split.cv.shuffle = case.shuffle;

@@ -256,10 +256,10 @@ fn a_run_folder_is_for_one_and_is_finished_last() {
         let models = (0..folds).map(|fold| (format!("models/fold-{fold}.safetensors"), vec![1]));
         [("record.json".to_owned(), b"{}".to_vec())].into_iter().chain(models).collect()
     };
-    run.publish(&files(3), "three").unwrap();
+    run.publish("", &files(3), "three").unwrap();
     fs::write(root.join("models/mine.safetensors"), "mine").unwrap();
     fs::write(root.join("notes.txt"), "mine").unwrap();
-    run.publish(&files(2), "two").unwrap();
+    run.publish("", &files(2), "two").unwrap();
     assert_eq!(names(root.join("models")), ["fold-0.safetensors", "fold-1.safetensors", "mine.safetensors"]);
     assert_eq!(fs::read_to_string(root.join("manifest.yaml")).unwrap(), "two");
     assert_eq!(fs::read_to_string(root.join("notes.txt")).unwrap(), "mine");
@@ -267,7 +267,7 @@ fn a_run_folder_is_for_one_and_is_finished_last() {
     // A folder in a file's place: nothing says that this run is finished.
     fs::remove_file(root.join("record.json")).unwrap();
     fs::create_dir(root.join("record.json")).unwrap();
-    assert!(run.publish(&files(2), "again").is_err());
+    assert!(run.publish("", &files(2), "again").is_err());
     assert!(!root.join("manifest.yaml").exists());
     drop(run);
     assert!(RunFolder::open(&root).unwrap().is_some());

@@ -207,6 +207,8 @@ fn study() -> Study {
             primary: Metric::MacroF1,
             metrics: Vec::new(),
             unit: Unit::Image,
+            intervals: None,
+            slices: Vec::new(),
             leak: None,
             tta: Vec::new(),
         },

@@ -316,6 +316,28 @@ impl Problems {
         self.push(diagnostic.help("try one fold of each first:  split.run = [0]"));
     }
 
+    /// E0705: the best variant is told on the folds that chose it.
+    pub fn winner_on_its_folds(&mut self, variants: usize, folds: u32, at: Span, vary: Option<Span>, without: &str) {
+        let mut problem = Diagnostic::new(Code::E0705, "the winner would be chosen and reported on the same folds")
+            .label(at, "reports the winner's score on those folds");
+        if let Some(vary) = vary {
+            let folds = if folds == 0 { "the folds".to_owned() } else { format!("the {folds} folds") };
+            problem = problem.label(vary, format!("{variants} variants compete on {folds}"));
+        }
+        self.push(problem.help(format!(
+            "report it on patients nobody has touched:   split {{ holdout = 20% }}\nor name the variant before anything ran:    headline = \"{without}\""
+        )));
+    }
+
+    /// E0703: a headline where there is nothing to choose from.
+    pub fn nothing_leads(&mut self, at: Span) {
+        self.push(
+            Diagnostic::new(Code::E0703, "`headline` names one of several variants, but nothing varies")
+                .label(at, "this study is the only one")
+                .help("leave the line out, or add  vary train.loss = { ce = cross_entropy(), focal = focal() }"),
+        );
+    }
+
     /// E0703: nothing varies.
     pub fn nothing_to_compare(&mut self, span: Span) {
         self.push(

@@ -223,6 +223,32 @@ impl Problems {
         );
     }
 
+    /// E0213: a slice by a column of too many values.
+    pub fn too_many_parts(&mut self, column: &str, values: usize, most: usize, numbers: bool, at: Option<Span>) {
+        let help = if numbers {
+            format!("gather the numbers:  bins(`{}`, [0, 40, 65, 100])", shown(column))
+        } else {
+            "slice by a column with fewer values".to_owned()
+        };
+        self.push(
+            Diagnostic::new(Code::E0213, format!("{} has too many values for figures of each", name(column)))
+                .at(at, format!("{} values; a slice has at most {most} parts", count(values)))
+                .help(help),
+        );
+    }
+
+    /// E0213: bins of a column that holds text.
+    pub fn bins_of_text(&mut self, column: &str, cell: &str, line: u32, at: Option<Span>) {
+        self.push(
+            Diagnostic::new(Code::E0213, format!("{} is gathered into bins, but holds text", name(column)))
+                .at(at, format!("e.g. \"{}\" (row {})", shown(cell), count(line)))
+                .help(format!(
+                    "write plain numbers into the column (an empty cell is a missing one),\nor take each value for a part:  slices = [`{}`]",
+                    shown(column)
+                )),
+        );
+    }
+
     /// E0213: a column of numbers is compared with a text that is none.
     pub fn column_holds_numbers(&mut self, column: &str, cell: &str, line: u32, at: Option<Span>) {
         self.push(
