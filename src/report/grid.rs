@@ -183,7 +183,7 @@ fn table(record: &StudyRecord, first: &VariantRecord, metric: Metric, unit: Unit
                             }
                         }
                         @if let Some(comparison) = comparison { (against(comparison, variant, baseline)) }
-                        td { a href={ "#variant-" (index + 1) } { "its report" } }
+                        td { a href={ "#variant-" (index + 1) } { "report" } }
                     }
                 }
             }

@@ -334,7 +334,8 @@ pub(super) fn forest(about: &str, label: &str, rows: &[Row], marked: Option<(f64
     let x = Axis::around(label, ends.chain(marked.map(|(place, _)| place)), false);
     let height = TOP + ROW * count_as_float(rows.len()) + 8.0 + BOTTOM;
     let bottom = height - BOTTOM;
-    let (left, right) = (RIGHT, WIDTH - RIGHT);
+    // Room for half of the outermost labels.
+    let (left, right) = (18.0, WIDTH - 18.0);
     let place = |value: f64| x.place(value).map(|share| left + share * (right - left));
     let each: Vec<String> = rows.iter().map(Row::words).collect();
     let inside = html! {

@@ -61,7 +61,7 @@ pub(super) fn study(record: &StudyRecord) -> String {
             record.missing.iter().map(|name| plain(name)).collect::<Vec<_>>().join(", ")
         ));
     }
-    lines.push("  report.html compares them; each has a folder with its own report and predictions".to_owned());
+    lines.push("  report.html compares them; each variant has a folder of its own".to_owned());
     let mut text: String = lines.iter().map(|line| cut(line, COLUMNS)).collect::<Vec<_>>().join("\n");
     text.push('\n');
     text
