@@ -514,16 +514,6 @@ impl Problems {
         );
     }
 
-    /// E0110: a file of several variants.
-    pub fn several_variants(&mut self, count: usize, vary: Option<Span>) {
-        let mut diagnostic =
-            Diagnostic::new(Code::E0110, format!("this study has {count} variants, and this version runs one"));
-        if let Some(vary) = vary {
-            diagnostic = diagnostic.label(vary, "the first of them");
-        }
-        self.push(diagnostic.help("write one value instead of `vary`"));
-    }
-
     /// E0110: a member of a family that does not run yet.
     pub fn not_yet_among<'a>(&mut self, one: &str, name: &str, span: Span, running: impl IntoIterator<Item = &'a str>) {
         let running = list(running);
