@@ -59,7 +59,8 @@ impl Problems {
     /// E0402: weights a network does not have.
     pub fn no_such_weights(&mut self, backbone: &str, name: &str, span: Span, there: &[&str]) {
         let near = nearest(name, there.iter().copied().chain(["none"]));
-        let all = format!("there are: {}, `none`, `file(\"x.safetensors\")`", list(there.iter().copied()));
+        let known = if there.is_empty() { String::new() } else { format!("{}, ", list(there.iter().copied())) };
+        let all = format!("there are: {known}`none`, `file(\"x.safetensors\")`");
         let help = near.map_or_else(|| all.clone(), |near| format!("did you mean `{near}`? {all}"));
         self.push(
             Diagnostic::new(Code::E0402, format!("`{backbone}` has no weights called `{name}`"))
