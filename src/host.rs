@@ -4,9 +4,11 @@
 //! through `store`.
 
 use rayon::slice::ParallelSliceMut as _;
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What kind of thing a path names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +76,43 @@ pub trait Host: Sync {
         let mut bytes = self.read_beneath(root, name)?;
         bytes.truncate(most);
         Ok(bytes)
+    }
+
+    /// Where checks may keep what they will want again; `None`: each check stands alone.
+    fn memory(&self) -> Option<&Memory> {
+        None
+    }
+}
+
+/// What a host that checks often remembers from one check to the next. What is kept is the callers' own affair.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// The newest last.
+    held: Mutex<Vec<(String, Arc<dyn Any + Send + Sync>)>>,
+}
+
+impl Memory {
+    /// How much is kept; what was wanted longest ago goes first.
+    const MOST: usize = 32;
+
+    /// What was remembered under a key.
+    pub fn recall<T: Send + Sync + 'static>(&self, key: &str) -> Option<Arc<T>> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = held.iter().position(|(name, _)| name == key)?;
+        let entry = held.remove(at);
+        let value = Arc::clone(&entry.1);
+        held.push(entry);
+        value.downcast().ok()
+    }
+
+    /// Remembers something under a key.
+    pub fn remember<T: Send + Sync + 'static>(&self, key: String, value: Arc<T>) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.retain(|(name, _)| *name != key);
+        if held.len() == Self::MOST {
+            held.remove(0);
+        }
+        held.push((key, value));
     }
 }
 
@@ -229,7 +268,7 @@ impl Host for MemHost {
             .filter_map(|rest| rest.components().next())
             .map(|first| first.as_os_str().to_string_lossy().into_owned())
             .collect();
-        names.sort_unstable();
+        names.par_sort_unstable();
         names.dedup();
         if names.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(names) }
     }

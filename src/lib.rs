@@ -20,6 +20,7 @@ pub mod images;
 #[cfg(feature = "run")]
 pub mod kernels;
 pub mod leakage;
+pub mod lsp;
 #[cfg(feature = "run")]
 pub mod nn;
 pub mod plan;

@@ -11,6 +11,11 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct FileId(u32);
 
+impl FileId {
+    /// No source of any map.
+    const NONE: Self = Self(u32::MAX);
+}
+
 /// A byte range in one source: `start..end`, both on character boundaries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Span {
@@ -55,6 +60,20 @@ impl Span {
     #[must_use]
     pub fn end_point(self) -> Self {
         Self { start: self.end, ..self }
+    }
+
+    /// A range of no source, another one for each number.
+    #[must_use]
+    pub fn stand_in(number: usize) -> Self {
+        Self::new(FileId::NONE, 2 * number, 2 * number + 1)
+    }
+
+    /// The number of a [`Span::stand_in`]; with `false` for its start point, `true` for its end point.
+    #[must_use]
+    pub fn stands_in_for(self) -> Option<(usize, Option<bool>)> {
+        let number = self.start as usize / 2;
+        let end = (self.start == self.end).then_some(self.start % 2 == 1);
+        (self.file == FileId::NONE).then_some((number, end))
     }
 
     /// The range as `usize`s, for slicing.
@@ -125,6 +144,11 @@ impl SourceMap {
     #[must_use]
     pub fn path(&self, file: FileId) -> Option<&Path> {
         self.source(file).and_then(|source| source.path.as_deref())
+    }
+
+    /// The files that sources were read from, in order.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.sources.iter().filter_map(|source| source.path.as_deref())
     }
 
     /// The text a span covers; empty if the span does not fit the source.

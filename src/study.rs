@@ -76,6 +76,30 @@ impl Places {
     pub fn get(&self, path: &str) -> Option<Span> {
         self.spans.get(path).copied()
     }
+
+    /// The settings whose places are known, sorted.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.spans.keys().map(String::as_str)
+    }
+
+    /// The same settings at places of no source, each of them different: [`Places::of_stand_in`] leads back.
+    #[must_use]
+    pub fn stand_ins(&self) -> Self {
+        let spans = self.spans.keys().enumerate();
+        Self { spans: spans.map(|(nth, path)| (path.clone(), Span::stand_in(nth))).collect() }
+    }
+
+    /// Where a place of [`Places::stand_ins`] is by these places; any other place as it is.
+    #[must_use]
+    pub fn of_stand_in(&self, span: Span) -> Span {
+        let Some((nth, end)) = span.stands_in_for() else { return span };
+        let place = self.spans.values().nth(nth).copied().unwrap_or(span);
+        match end {
+            None => place,
+            Some(false) => place.start_point(),
+            Some(true) => place.end_point(),
+        }
+    }
 }
 
 // ---------------------------------------------------------------------------------------------- data

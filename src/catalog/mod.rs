@@ -7,8 +7,10 @@
 pub mod backbones;
 pub mod blocks;
 pub mod datasets;
+pub mod describe;
 pub mod effects;
 pub mod images;
+pub mod keywords;
 pub mod losses;
 pub mod metrics;
 mod networks;

@@ -11,6 +11,7 @@ mod params;
 mod read_data;
 mod read_model;
 mod reader;
+mod recall;
 mod report;
 mod rules;
 mod run;
@@ -38,7 +39,7 @@ use crate::diag::{Code, Problems};
 use crate::host::{Host, Kind};
 use crate::leakage::Explained;
 use crate::source::{FileId, SourceMap, Span};
-use crate::study::{Metric, Places, Study};
+use crate::study::{Metric, Places, Source, Study};
 use crate::syntax::Parsed;
 use crate::syntax::ast::Item;
 use crate::syntax::guard::MOST_BYTES;
@@ -59,6 +60,9 @@ pub struct Outcome {
     pub datasets: Vec<Dataset>,
     /// What each score's predictor has seen, of every variant that could be read, whether or not it holds.
     pub seen: Vec<Explained>,
+    /// Where the rows of each study come from, with the study's header, as far as that much could be read, whatever else
+    /// is wrong.
+    pub sources: Vec<(Span, Source)>,
 }
 
 /// A study that holds, and what belongs beside it.
@@ -196,7 +200,14 @@ pub fn check_file(host: &dyn Host, path: &Path, overrides: &Overrides) -> Outcom
         Err(why) => {
             let mut problems = Problems::new();
             problems.file_unreadable(&name, &why);
-            Outcome { map: SourceMap::new(), problems, checked: None, datasets: Vec::new(), seen: Vec::new() }
+            Outcome {
+                map: SourceMap::new(),
+                problems,
+                checked: None,
+                datasets: Vec::new(),
+                seen: Vec::new(),
+                sources: Vec::new(),
+            }
         }
     }
 }
@@ -221,7 +232,8 @@ fn check_bytes(
     let mut seen = Vec::new();
     let (meant, datasets) = check_tree(world, &mut map, &main, read, overrides, &mut seen, &mut problems);
     let checked = meant.filter(|_| !problems.has_errors());
-    Outcome { map, problems, checked, datasets, seen }
+    let Datasets { built, sources, .. } = datasets;
+    Outcome { map, problems, checked, datasets: built, seen, sources }
 }
 
 fn check_tree(
@@ -232,7 +244,7 @@ fn check_tree(
     overrides: &Overrides,
     seen: &mut Vec<Explained>,
     problems: &mut Problems,
-) -> (Option<Checked>, Vec<Dataset>) {
+) -> (Option<Checked>, Datasets) {
     let sources = files::load(world.host, map, main, (id, parsed), problems);
     let given = params::given(map, overrides, &sources, problems);
     let mut evaluator = Evaluator::new();
@@ -274,7 +286,7 @@ fn check_tree(
         }
         Ok(_) | Err(_) => None,
     };
-    (checked, datasets.built)
+    (checked, datasets)
 }
 
 /// May a study be called so? Its results lie in a folder of its name.

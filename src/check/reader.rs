@@ -339,6 +339,11 @@ impl<'a> Reader<'a> {
         self.written.contains_key(path)
     }
 
+    /// Was the setting written, and nothing wrong with it by itself?
+    pub(super) fn is_right(&self, path: &str) -> bool {
+        self.is_written(path) && !self.poisoned.contains(path)
+    }
+
     /// Where the name of a setting stands.
     pub(super) fn name_place(&self, path: &str) -> Option<Span> {
         self.written.get(path).map(|written| written.path)

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use super::arithmetic::terms;
 use super::value::{Call, Spanned, Value, describe, kind};
 use crate::catalog::backbones::Backbone;
+use crate::catalog::describe::example;
 use crate::catalog::{Default, Family, Operation, Parameter, Takes};
 use crate::diag::Problems;
 use crate::source::Span;
@@ -504,29 +505,5 @@ pub(super) fn wants(takes: &Takes) -> String {
         Takes::Operations(family) => format!("takes a list of {}", family.many),
         Takes::Formula(family) => format!("adds up numbers times {}", family.many),
         Takes::Shaped(words) => format!("takes {words}"),
-    }
-}
-
-/// A value that would be accepted.
-pub(super) fn example(takes: &Takes) -> String {
-    let of = |family: &Family| {
-        let first = family.operations.first().and_then(|operation| operation.examples.first());
-        first.copied().unwrap_or_default().to_owned()
-    };
-    match takes {
-        Takes::Whole { counts: "passes over the data", .. } => "30".to_owned(),
-        Takes::Whole { from, .. } => (*from).max(32).to_string(),
-        Takes::Number { to, .. } => if *to < 10.0 { "0.1" } else { "1.0" }.to_owned(),
-        Takes::Share { .. } => "20%".to_owned(),
-        Takes::Epochs { .. } => "5epochs".to_owned(),
-        Takes::Degrees { .. } => "10deg".to_owned(),
-        Takes::Flag => "true".to_owned(),
-        Takes::Text => "\"...\"".to_owned(),
-        Takes::Path => "\"folder/file\"".to_owned(),
-        Takes::Column => "`column`".to_owned(),
-        Takes::Word(words) => words.first().copied().unwrap_or_default().to_owned(),
-        Takes::Operation(family) | Takes::Formula(family) => of(family),
-        Takes::Operations(family) => format!("[{}]", of(family)),
-        Takes::Shaped(words) => (*words).to_owned(),
     }
 }

@@ -1,11 +1,13 @@
 //! A study's settings become its variants: every default filled in, checked each for itself and against its images.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 
 use super::eval::Evaluator;
 use super::reader::{Level, Reader};
+use super::recall::recalled;
 use super::{
     Choice, Compare, Report, Variant, compare, names_a_folder, read_data, read_model, report, rules, take, vary,
 };
@@ -28,6 +30,10 @@ const MANY_TRAININGS: usize = 100;
 pub(super) struct Datasets {
     /// Those that could be built.
     pub(super) built: Vec<Dataset>,
+    /// Where the rows of each study come from, with the study's header.
+    pub(super) sources: Vec<(Span, Source)>,
+    /// The same, as a host with a memory keeps them.
+    shared: Vec<Arc<Option<Dataset>>>,
     tried: Vec<(Recipe, Option<usize>, Problems)>,
     /// What has been held against which data set; so much does not change with, say, the optimiser.
     judged: Vec<(usize, Judged, Problems)>,
@@ -97,6 +103,9 @@ pub(super) fn read<'a>(
         reader.choose(&common, &choices);
         let before = std::mem::take(&mut reader.evaluator.problems);
         let study = study(&mut reader, chain);
+        if let (Some(header), true) = (reader.places.get("study"), reader.is_right("data.table")) {
+            datasets.sources.push((header, study.data.source.clone()));
+        }
         let dataset = check(world, &mut reader, &study, datasets);
         grid.whole &= dataset.is_some();
         let labels: Vec<&str> = chosen.iter().map(|(_, option)| option.label.as_str()).collect();
@@ -254,13 +263,18 @@ fn dataset(world: World<'_>, study: &Study, reader: &mut Reader<'_>, datasets: &
         (*at)?
     } else {
         let mut found = Problems::new();
-        let (data, split, places) = (&study.data, &study.split, &reader.places);
-        let built = data::build(data, split, &slices, study.seed, world.base, world.host, places, &mut found);
-        if let Some(dataset) = &built {
-            data::depth::check(dataset, world.host, places, &mut found);
-        }
+        let made_of = format!("{recipe:?} {} {}", study.seed, world.base.display());
+        let built = recalled(world.host, &made_of, &reader.places, &mut found, |host, places, found| {
+            let (data, split) = (&study.data, &study.split);
+            let built = data::build(data, split, &slices, study.seed, world.base, host, places, found);
+            if let Some(dataset) = &built {
+                data::depth::check(dataset, host, places, found);
+            }
+            built
+        });
         let at = built.is_some().then_some(datasets.built.len());
-        datasets.built.extend(built);
+        datasets.built.extend(Option::clone(&built));
+        datasets.shared.extend(built.is_some().then(|| Arc::clone(&built)));
         reader.evaluator.problems.extend(found.clone());
         datasets.tried.push((recipe, at, found));
         at?
@@ -279,8 +293,16 @@ fn dataset(world: World<'_>, study: &Study, reader: &mut Reader<'_>, datasets: &
         if let Some((.., found)) = known {
             reader.evaluator.problems.extend(found.clone());
         } else {
+            let images = Arc::clone(datasets.shared.get(at)?);
+            // While it is remembered, no other data set can stand at its address.
+            let made_of = format!("{judged:?} {:p}", Arc::as_ptr(&images));
             let mut found = Problems::new();
-            data::checks::check(study, datasets.built.get(at)?, &reader.places, &mut found);
+            recalled(world.host, &made_of, &reader.places, &mut found, |_, places, found| {
+                if let Some(dataset) = images.as_ref() {
+                    data::checks::check(study, dataset, places, found);
+                }
+                Arc::clone(&images)
+            });
             reader.evaluator.problems.extend(found.clone());
             datasets.judged.push((at, judged, found));
         }

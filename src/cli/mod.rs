@@ -5,6 +5,7 @@
 
 mod check;
 mod graph;
+mod lsp;
 mod plan;
 mod preview;
 #[cfg(feature = "run")]
@@ -64,6 +65,8 @@ enum Command {
     Preview(preview::Arguments),
     /// Do the whole study and write its report
     Run(run::Arguments),
+    /// Answer an editor: the language server
+    Lsp(lsp::Arguments),
 }
 
 /// What every command that reads a study takes.
@@ -157,6 +160,7 @@ pub fn main() -> ExitCode {
             Command::Split(arguments) => split::run(&arguments),
             Command::Preview(arguments) => preview::run(&arguments),
             Command::Run(arguments) => run::run(&arguments),
+            Command::Lsp(arguments) => lsp::run(&arguments),
         }
     });
     if let Ok(outcome) = outcome {

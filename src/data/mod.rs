@@ -28,7 +28,7 @@ use crate::record::Portion;
 
 pub use alone::Alone;
 pub use build::build;
-pub use source::patient_column;
+pub use source::{column_names, patient_column, read_column};
 
 /// Images of patients with classes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

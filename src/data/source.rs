@@ -13,6 +13,11 @@ use super::PatientColumn;
 use super::csv::{self, Unreadable};
 use super::table::{Column, Table};
 
+/// The columns of folders of images.
+const FOLDER_COLUMNS: [&str; 2] = ["image", "label"];
+/// The columns of phantoms.
+const PHANTOM_COLUMNS: [&str; 6] = ["image", "label", "patient", "age", "sex", "view"];
+
 /// A column that the study uses, and where it says so.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Use<'a> {
@@ -125,6 +130,23 @@ pub fn patient_column(source: &Source, base: &Path, host: &dyn Host) -> Option<P
     Some(PatientColumn { name: name.clone(), rows, patients })
 }
 
+/// The names of a source's columns; `None` if it cannot be read.
+#[must_use]
+pub fn column_names(source: &Source, base: &Path, host: &dyn Host) -> Option<Vec<String>> {
+    match source {
+        Source::Csv { path } => Some(csv::header(&host.read(&base.join(path)).ok()?).ok()?.names),
+        Source::Folder { .. } => Some(FOLDER_COLUMNS.map(str::to_owned).to_vec()),
+        Source::Phantoms { .. } => Some(PHANTOM_COLUMNS.map(str::to_owned).to_vec()),
+    }
+}
+
+/// One column of a source; `None` if it cannot be read, or has no such column.
+#[must_use]
+pub fn read_column(source: &Source, base: &Path, host: &dyn Host, name: &str) -> Option<Column> {
+    let uses = [Use { column: name, at: None }];
+    open(source, &uses, base, host, &Places::default(), &mut Problems::new())?.column(name).cloned()
+}
+
 /// What the system says, without the machine's own paths.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the system has many kinds of errors")]
 pub(super) fn why(error: &io::Error) -> &'static str {
@@ -190,8 +212,9 @@ fn list_folders(root: &Path, base: &Path, host: &dyn Host, at: Option<Span>, fou
         found.folder_without_images(&written, folders, at);
         return None;
     }
-    let columns = vec![("image".to_owned(), images), ("label".to_owned(), labels)];
-    Some(Table::new(vec!["image".to_owned(), "label".to_owned()], columns, (1..=rows).collect()))
+    let [image, label] = FOLDER_COLUMNS.map(str::to_owned);
+    let columns = vec![(image, images), (label, labels)];
+    Some(Table::new(FOLDER_COLUMNS.map(str::to_owned).to_vec(), columns, (1..=rows).collect()))
 }
 
 fn is_image(file: &str) -> bool {
@@ -200,7 +223,7 @@ fn is_image(file: &str) -> bool {
 }
 
 fn phantoms(images: u32, patients: u32, seed: u64) -> Table {
-    let names = ["image", "label", "patient", "age", "sex", "view"].map(str::to_owned);
+    let names = PHANTOM_COLUMNS.map(str::to_owned);
     let mut columns = names.clone().map(|name| (name, Column::with_capacity(images as usize)));
     let mut lines = Vec::with_capacity(images as usize);
     for (row, line) in phantom::rows(images, patients, seed).iter().zip(2_u32..) {

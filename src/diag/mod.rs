@@ -145,6 +145,17 @@ impl Problems {
         self.list.iter()
     }
 
+    /// The same problems at other places.
+    #[must_use]
+    pub fn moved(&self, place: impl Fn(Span) -> Span) -> Self {
+        let mut list = self.list.clone();
+        for diagnostic in &mut list {
+            diagnostic.labels.iter_mut().for_each(|label| label.span = place(label.span));
+            diagnostic.fixes.iter_mut().for_each(|edit| edit.span = place(edit.span));
+        }
+        Self { list }
+    }
+
     /// Is there an error (not only warnings)?
     #[must_use]
     pub fn has_errors(&self) -> bool {

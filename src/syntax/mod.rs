@@ -18,6 +18,7 @@ mod values;
 mod tests;
 
 pub use parse::{Parsed, parse, parse_value};
+pub(crate) use scan::{Kind as TokenKind, Token, pieces as tokens};
 
 /// Admits a file's bytes, adds its text to the map and parses it.
 ///

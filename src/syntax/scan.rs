@@ -11,7 +11,7 @@ use crate::source::{FileId, Span};
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Letters, digits and `_`.
     Word,
     /// A number with all letters that cling to it.
@@ -42,23 +42,23 @@ pub(super) enum Kind {
 
 /// A token and its bytes in the written text; empty when mending added it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Token {
+pub(crate) struct Token {
     /// What.
-    pub(super) kind: Kind,
+    pub(crate) kind: Kind,
     /// First byte.
-    pub(super) start: usize,
+    pub(crate) start: usize,
     /// One past the last byte.
-    pub(super) end: usize,
+    pub(crate) end: usize,
 }
 
 impl Token {
     /// The token as written.
-    pub(super) fn text(self, text: &str) -> &str {
+    pub(crate) fn text(self, text: &str) -> &str {
         text.get(self.start..self.end).unwrap_or("")
     }
 
     /// Neither a comment nor a line end.
-    pub(super) fn counts(self) -> bool {
+    pub(crate) fn counts(self) -> bool {
         !matches!(self.kind, Kind::Comment | Kind::Newline)
     }
 }
@@ -176,8 +176,8 @@ fn mend(text: &str, tokens: &[Token], repairs: &[Repair]) -> Mended {
     mended
 }
 
-/// The tokens of a piece of text that is known to close everything, without reports.
-pub(super) fn pieces(file: FileId, text: &str) -> Vec<Token> {
+/// The tokens of a text, without reports; what does not close on its line is closed by an empty token.
+pub(crate) fn pieces(file: FileId, text: &str) -> Vec<Token> {
     let mut silent = Problems::new();
     let mut scanner = Scanner {
         text,
@@ -431,8 +431,9 @@ impl<'a> Scanner<'a> {
         if self.tells() {
             self.problems.never_closed_on_line(self.span(start, start + 1), self.span(end, end), "`", "`", &written);
         }
-        self.push(Kind::Column, length);
+        // before the token is counted: brackets that are closed at the same place come behind the quote
         self.repair(end, end, "`".to_owned(), false);
+        self.push(Kind::Column, length);
     }
 
     fn repair(&mut self, start: usize, end: usize, text: String, harmless: bool) {

@@ -331,3 +331,17 @@ fn a_long_file_is_parsed_in_a_blink() {
         .min();
     assert!(best.unwrap_or_default().as_millis() < 200, "500 lines took {best:?} without optimisation");
 }
+
+#[test]
+fn what_is_being_typed_leaves_the_rest_in_its_place() {
+    for start in
+        ["study s {\n  data {\n    table = phantoms()\n    image = file(`", "study s {\n  data {\n    table = csv(\""]
+    {
+        let text = format!("pipe \"2026\"\n{start}");
+        let parsed = parse(file(), &text);
+        let [Item::Block(study)] = parsed.file.items.as_slice() else { panic!("{start}: {:#?}", parsed.file.items) };
+        let [Entry::Block(data)] = study.entries.as_slice() else { panic!("{start}: {:#?}", study.entries) };
+        assert!(matches!(data.entries.first(), Some(Entry::Setting(table)) if table.path.names[0].text == "table"));
+        assert_eq!(parsed.problems.sorted().iter().filter(|problem| problem.code != Code::E0003).count(), 0);
+    }
+}

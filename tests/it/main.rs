@@ -13,19 +13,23 @@ mod cli;
 mod compose;
 mod corpus;
 mod data;
+mod docs;
 mod examples;
 mod graph;
 #[cfg(feature = "run")]
 mod grid;
+mod highlight;
 mod images;
 mod layers;
 mod leakage;
 #[cfg(feature = "run")]
 mod loss;
+mod lsp;
 mod mistakes;
 mod mutants;
 #[cfg(feature = "run")]
 mod parity;
+mod reference;
 mod report;
 #[cfg(feature = "run")]
 mod run;

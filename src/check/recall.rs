@@ -1,0 +1,125 @@
+//! What a table says about a study is remembered by hosts that check often, and worked out again only when what it
+//! depends on has changed: the study, the settings that were written, the files that were asked about.
+//!
+//! The places of a study move with every keystroke, and problems point at them. So the work is done on *stand-ins* for
+//! places, and what comes of it is moved to where the places are now. Files are known by size and time of change.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::diag::Problems;
+use crate::host::{Host, Memory, Stat};
+use crate::study::Places;
+
+/// What came of the work: problems at stand-ins, and a value.
+#[derive(Debug)]
+struct Remembered<T> {
+    /// What the world was asked, and what it was then.
+    asked: Vec<(PathBuf, Option<Stat>)>,
+    problems: Problems,
+    value: Arc<T>,
+}
+
+/// Does `work`, or recalls what came of it when nothing has changed that it depends on.
+///
+/// `key` names everything but the files and the places: equal keys, equal work.
+pub(super) fn recalled<T: Send + Sync + 'static>(
+    host: &dyn Host,
+    key: &str,
+    places: &Places,
+    problems: &mut Problems,
+    work: impl FnOnce(&dyn Host, &Places, &mut Problems) -> T,
+) -> Arc<T> {
+    let Some(memory) = host.memory() else { return Arc::new(work(host, places, problems)) };
+    let key = name(key, places);
+    let held = memory.recall::<Remembered<T>>(&key);
+    let remembered = match held.filter(|held| held.asked.iter().all(|(path, stat)| host.stat(path).ok() == *stat)) {
+        Some(held) => held,
+        None => {
+            let stand_ins = places.stand_ins();
+            let witness = Witness { host, asked: Mutex::new(Vec::new()), interrupted: AtomicBool::new(false) };
+            let mut found = Problems::new();
+            let value = Arc::new(work(&witness, &stand_ins, &mut found));
+            let interrupted = witness.interrupted.load(Ordering::Relaxed);
+            let asked = witness.asked.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let remembered = Arc::new(Remembered { asked, problems: found, value });
+            // what was called off half-way is true of nothing
+            if !interrupted {
+                memory.remember(key, Arc::clone(&remembered));
+            }
+            remembered
+        }
+    };
+    problems.extend(remembered.problems.moved(|span| places.of_stand_in(span)));
+    Arc::clone(&remembered.value)
+}
+
+/// The work and the names of the places that problems may point at.
+fn name(key: &str, places: &Places) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(key.as_bytes());
+    for path in places.paths() {
+        hasher.update(&[0]);
+        hasher.update(path.as_bytes());
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+/// A host that notes what it was asked.
+struct Witness<'h> {
+    host: &'h dyn Host,
+    asked: Mutex<Vec<(PathBuf, Option<Stat>)>>,
+    interrupted: AtomicBool,
+}
+
+impl Witness<'_> {
+    /// Before the answer is read, so that a file that changes meanwhile is read again the next time.
+    fn note(&self, path: &Path) {
+        let stat = self.host.stat(path).ok();
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).push((path.to_path_buf(), stat));
+    }
+
+    fn answer<T>(&self, answer: io::Result<T>) -> io::Result<T> {
+        if answer.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {
+            self.interrupted.store(true, Ordering::Relaxed);
+        }
+        answer
+    }
+}
+
+impl Host for Witness<'_> {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.note(path);
+        self.answer(self.host.read(path))
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<Stat> {
+        self.note(path);
+        self.answer(self.host.stat(path))
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        self.note(path);
+        self.answer(self.host.list(path))
+    }
+
+    fn read_beneath(&self, root: &Path, name: &str) -> io::Result<Vec<u8>> {
+        self.note(&root.join(name));
+        self.answer(self.host.read_beneath(root, name))
+    }
+
+    fn read_start(&self, root: &Path, name: &str, most: usize) -> io::Result<Vec<u8>> {
+        self.note(&root.join(name));
+        self.answer(self.host.read_start(root, name, most))
+    }
+
+    fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
+        self.answer(self.host.canonical(path))
+    }
+
+    fn memory(&self) -> Option<&Memory> {
+        self.host.memory()
+    }
+}
