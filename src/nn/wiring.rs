@@ -11,7 +11,7 @@ use burn::tensor::ops::PadMode;
 use burn::tensor::{Device, Tensor};
 
 use super::Pass;
-use super::layers::{Activation, Convolution, ConvolutionShape, activate, conv};
+use super::layers::{Activation, Convolution, ConvolutionShape, activate, conv, global_average};
 use super::norm::BatchNorm;
 use super::pool::Pool;
 
@@ -123,7 +123,10 @@ impl Wired {
             },
             Operation::Activate(activation) => activate(first, activation),
             Operation::Pool(pool) => pool.forward(first),
-            Operation::Average => first.mean_dim(2).mean_dim(3),
+            Operation::Average => {
+                let [images, channels, _, _] = first.dims();
+                global_average(first).reshape([images, channels, 1, 1])
+            }
             Operation::Gate => first * sigmoid(next()),
             Operation::Concatenate => first,
             Operation::Add(factor) => {

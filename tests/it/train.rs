@@ -18,9 +18,10 @@ use pipe::images::Pixels;
 use pipe::images::cache::PreparedSet;
 use pipe::nn::{Network, weights};
 use pipe::study::{
-    self, Augment, Backbone, ClassWeights, CrossValidation, EarlyStop, Evaluate, Filter, Fit, FoldKind, Freeze, Group,
-    Head, Images, KeepEpoch, LossKind, LossTerm, Metric, Model, Multiclass, Normalize, OnMissing, Optimizer, Prepare,
-    Sampler, Schedule, Source, Split, Study, Train, Unit, Watch, Weights, WhenMany, WhenOther,
+    self, Augment, Backbone, Changed, ClassWeights, CrossValidation, EarlyStop, Evaluate, Filter, Fit, FoldKind,
+    Freeze, Group, Head, Images, KeepEpoch, LossKind, LossTerm, Metric, Model, Multiclass, Normalize, OnMissing,
+    Optimizer, Pooling, Prepare, Sampler, Schedule, Source, Split, Study, Train, Unit, Watch, Weights, WhenMany,
+    WhenOther,
 };
 use pipe::train::{
     Event, FeatureTable, Flow, FoldInput, TorchOptimizer, TrainError, TrainedFold, features, predict, train_fold,
@@ -315,6 +316,41 @@ fn train_learns_and_predicts() {
     // the kept model is the one whose figures were recorded
     assert!((loss - kept.loss).abs() < 1e-5 * loss.max(1.0), "{loss} against {}", kept.loss);
     assert!(kept.accuracy > 0.9, "{kept:?}");
+}
+
+/// With a head of two layers and a pool of its own; the same model scores images, mirrored ones, and the mean of both.
+#[test]
+fn train_test_time_augmentation_is_the_mean_over_mirror_images() {
+    let mut data = data();
+    data.train.truncate(8);
+    let mut study = study();
+    study.train.epochs = 1;
+    study.train.layer_decay = 0.5;
+    study.model.head = Head { dropout: 0.2, hidden: Some(8), pool: Some(Pooling::Generalised(3.0)) };
+    let fold = run(&study, &data, None, None, &mut quietly).unwrap();
+    assert!(tensors(&fold.model).contains_key("fc.fc2.weight"));
+    let mirrored = |index| {
+        let image = pixels(index);
+        let mut turned = image.clone();
+        for (at, level) in turned.data.iter_mut().enumerate() {
+            let (row, column) = (at / SIDE as usize, at % SIDE as usize);
+            *level = image.data[(SIDE as usize - 1 - row) * SIDE as usize + column];
+        }
+        Ok::<_, String>(turned)
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mirrored = PreparedSet::build(&folder.path().join("set"), IMAGES, (1, SIDE), mirrored, &|_| ()).unwrap();
+    let score = |study: &Study, set: &PreparedSet| -> Vec<Vec<f32>> {
+        predict(study, 2, &fold.model, set, &data.validation, fold.mean, fold.std, &device(), &mut quietly).unwrap()
+    };
+    let (plain, turned) = (score(&study, &data.prepared), score(&study, &mirrored));
+    assert_ne!(plain, turned);
+    study.evaluate.tta = vec![Changed::Flip { horizontal: false }];
+    for (mean, (a, b)) in score(&study, &data.prepared).iter().zip(plain.iter().zip(&turned)) {
+        for (mean, (a, b)) in mean.iter().zip(a.iter().zip(b)) {
+            assert!((mean - (a + b) / 2.0).abs() < 1e-6, "{mean} is not the mean of {a} and {b}");
+        }
+    }
 }
 
 #[test]
