@@ -112,10 +112,10 @@ impl Work {
     /// Raised whenever the same parameters would give other bytes.
     fn version(self) -> u32 {
         match self {
+            Self::Prepare => 2,
             Self::ReadTable
             | Self::SelectRows
             | Self::Split
-            | Self::Prepare
             | Self::Features
             | Self::Train(_)
             | Self::Predict(_)

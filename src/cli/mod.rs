@@ -10,6 +10,7 @@ mod plan;
 mod preview;
 #[cfg(feature = "run")]
 mod progress;
+mod reading;
 mod run;
 mod split;
 
@@ -221,18 +222,21 @@ impl StudyArguments {
         }
     }
 
+    /// The values file's name and text.
+    fn values(&self) -> Result<Option<(String, String)>, Outcomes> {
+        let Some(path) = &self.params else { return Ok(None) };
+        match std::fs::read_to_string(path) {
+            Ok(text) => Ok(Some((path.display().to_string(), text))),
+            Err(error) => {
+                talk(&format!("pipe: {} cannot be read: {error}", path.display()));
+                Err(Outcomes::Usage)
+            }
+        }
+    }
+
     /// Reads and checks the study without telling anything. `alone`: what is looked at without `--study`.
     fn check(&self, alone: Pick) -> Result<Outcome, Outcomes> {
-        let values = match &self.params {
-            None => None,
-            Some(path) => match std::fs::read_to_string(path) {
-                Ok(text) => Some((path.display().to_string(), text)),
-                Err(error) => {
-                    talk(&format!("pipe: {} cannot be read: {error}", path.display()));
-                    return Err(Outcomes::Usage);
-                }
-            },
-        };
+        let values = self.values()?;
         let study = self.name.clone().map_or(alone, Pick::Named);
         let overrides = Overrides { set: self.set.clone(), values, study };
         Ok(check_file(&RealHost, &self.study, &overrides))
@@ -372,7 +376,9 @@ impl StoreArguments {
         let weights = digests(&self.weights(study, &loaded)?);
         #[cfg(not(feature = "run"))]
         let weights = Vec::new();
-        let options = crate::plan::Options { verify: self.verify, weights, progress: None };
+        let reading = reading::Reading::new(false);
+        let progress = |done, total| reading.at(done, total);
+        let options = crate::plan::Options { verify: self.verify, weights, progress: Some(&progress) };
         let store = self.existing();
         crate::plan::plan(&loaded.checked, loaded.datasets, &RealHost, store.as_ref(), &options).map_err(|problems| {
             study.tell(&loaded.map, &problems);

@@ -46,12 +46,14 @@ pub(super) use with_engine::run;
 
 #[cfg(feature = "run")]
 mod with_engine {
+    use std::collections::BTreeMap;
     use std::path::PathBuf;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{Mutex, MutexGuard, PoisonError};
     use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
     use super::super::progress::{Progress, duration};
+    use super::super::reading::Reading;
     use super::super::{Loaded, digests, print, talk, tell_variants};
     use super::{Arguments, Outcomes};
     use crate::check::{Device, RunBlock};
@@ -117,7 +119,10 @@ mod with_engine {
             Ok(weights) => weights,
             Err(outcome) => return outcome,
         };
-        let options = plan::Options { verify: arguments.store.verify, weights: digests(&weights), progress: None };
+        let reading = Reading::new(arguments.quiet);
+        let count = |done, total| reading.at(done, total);
+        let options =
+            plan::Options { verify: arguments.store.verify, weights: digests(&weights), progress: Some(&count) };
         let datasets = std::mem::take(&mut loaded.datasets);
         let plan = match plan::plan(&loaded.checked, datasets, &RealHost, Some(&store), &options) {
             Ok(plan) => plan,
@@ -127,6 +132,7 @@ mod with_engine {
                 return Outcomes::Errors;
             }
         };
+        drop(reading);
         let chosen: Vec<usize> =
             (0..plan.variants.len()).filter(|variant| wanted.contains(variant) || plan.is_done(*variant)).collect();
         // A second Ctrl-C leaves at once; the store is whole at every moment.
@@ -359,8 +365,8 @@ mod with_engine {
             for (fold, model) in &finished.models {
                 files.push((format!("models/fold-{fold}.safetensors"), model.clone()));
             }
-            let parameters = &self.arguments.study.set;
-            let manifest = exec::manifest(self.plan, index, finished, &files, parameters, timing)
+            let parameters = self.parameters();
+            let manifest = exec::manifest(self.plan, index, finished, &files, &parameters, timing)
                 .map_err(|error| unwritable("manifest", &error))?;
             self.publish(within, &files, &manifest)?;
             if self.plan.variants.len() > 1 {
@@ -381,10 +387,22 @@ mod with_engine {
                 let at = self.plan.variants.iter().position(|variant| variant.name == name);
                 at.and_then(|at| folders.get(at)).map_or("", String::as_str)
             };
-            let manifest = exec::study_manifest(record, folder_of, &files, &self.arguments.study.set, timing)
+            let manifest = exec::study_manifest(record, folder_of, &files, &self.parameters(), timing)
                 .map_err(|error| unwritable("manifest", &error))?;
             self.publish("", &files, &manifest)?;
             self.elsewhere(&page)
+        }
+
+        /// What was set from outside, as `name=value`: the values file first, then the command line.
+        fn parameters(&self) -> Vec<String> {
+            // A values file that could be read before it was checked can be read again; if not, the settings tell.
+            let text = self.arguments.study.values().ok().flatten().map(|(_, text)| text).unwrap_or_default();
+            let values: BTreeMap<String, serde_yaml::Value> = serde_yaml::from_str(&text).unwrap_or_default();
+            let one = |(name, value): (String, serde_yaml::Value)| {
+                let value = serde_yaml::to_string(&value).unwrap_or_default();
+                format!("{name}={}", value.trim_end())
+            };
+            values.into_iter().map(one).chain(self.arguments.study.set.iter().cloned()).collect()
         }
 
         /// `report { html = ... }`

@@ -229,7 +229,7 @@ pub fn run(
 fn attempt(runner: &Runner<'_>) -> Result<Finished, RunError> {
     let (variant, context) = (runner.variant, runner.context);
     let prepared = runner.prepare()?;
-    let features = runner.features(&prepared)?;
+    let features = runner.features(&prepared.set)?;
     let mut folds: Vec<FoldRecord> = Vec::new();
     let mut models = Vec::new();
     let mut holdout: BTreeMap<usize, Vec<Vec<f32>>> = BTreeMap::new();
@@ -238,8 +238,8 @@ fn attempt(runner: &Runner<'_>) -> Result<Finished, RunError> {
         if context.stop.load(Ordering::Relaxed) {
             return Err(RunError::Interrupted);
         }
-        let trained = runner.train(fold, &prepared, features.as_deref())?;
-        let scored = runner.predict(fold, &prepared, &trained)?;
+        let trained = runner.train(fold, &prepared.set, features.as_deref())?;
+        let scored = runner.predict(fold, &prepared.set, &trained)?;
         let roles = variant.folds.roles(fold);
         for (image, probabilities) in roles.evaluation.iter().chain(&roles.holdout).zip(scored) {
             if variant.folds.fold.get(*image).copied().flatten().is_some() {

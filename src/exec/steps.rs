@@ -17,11 +17,13 @@ use crate::images::{self, Pixels, phantom};
 use crate::nn::weights::Found;
 use crate::plan::{Plan, Planned};
 use crate::record::{EpochRecord, FoldRecord};
+use crate::split;
 use crate::store::{Draft, Lookup, Stored};
 use crate::train::{self, FeatureTable, Flow, FoldInput, TrainError};
 
 const BUG: &str = "this is a bug in pipe; please report it with the study file";
 const IMAGES: &str = "images.bin";
+const PIXELS: &str = "pixels.blake3";
 const FEATURES: &str = "features.bin";
 const MODEL: &str = "model.safetensors";
 const TRAINING: &str = "training.json";
@@ -45,10 +47,17 @@ pub(super) struct Trained {
     std: [f32; 3],
 }
 
+/// Every image as the network sees it, and the digest of the pixels each was made of, in the data set's order. (Drawn
+/// images have no digests.)
+pub(super) struct Prepared {
+    pub(super) set: PreparedSet,
+    pixels: Vec<[u8; 32]>,
+}
+
 /// What one variant leaves for the next: the tables that both use, and what has been told.
 #[derive(Default)]
 pub(super) struct Shared {
-    prepared: Option<(Key, Arc<PreparedSet>)>,
+    prepared: Option<(Key, Arc<Prepared>)>,
     features: Option<(Key, Arc<FeatureTable>)>,
     /// Work that is done, or was found in the store and said so.
     told: BTreeSet<Key>,
@@ -153,23 +162,30 @@ impl Runner<'_> {
         self.context.store.draft(self.key(work)?).map_err(|error| disk("the store cannot be written", &error))
     }
 
-    /// Decodes and prepares every image, or opens what was prepared before.
-    pub(super) fn prepare(&self) -> Result<Arc<PreparedSet>, RunError> {
+    /// Decodes and prepares every image, or opens what was prepared before. Whose the images are is no part of what is
+    /// kept, so shared pixels are looked for each time.
+    pub(super) fn prepare(&self) -> Result<Arc<Prepared>, RunError> {
         let key = self.key(Work::Prepare)?;
-        if let Some((open, set)) = &self.shared().prepared
-            && open == key
-        {
-            return Ok(Arc::clone(set));
-        }
-        let set = Arc::new(self.prepared()?);
-        self.shared().prepared = Some((key.clone(), Arc::clone(&set)));
-        Ok(set)
+        let open = self.shared().prepared.as_ref().filter(|(open, _)| open == key).map(|(_, set)| Arc::clone(set));
+        let prepared = if let Some(prepared) = open {
+            prepared
+        } else {
+            let prepared = Arc::new(self.prepared()?);
+            self.shared().prepared = Some((key.clone(), Arc::clone(&prepared)));
+            prepared
+        };
+        self.no_shared_pixels(&prepared.pixels)?;
+        Ok(prepared)
     }
 
-    fn prepared(&self) -> Result<PreparedSet, RunError> {
+    fn prepared(&self) -> Result<Prepared, RunError> {
         let work = Work::Prepare;
-        if let Some(set) = self.reuse(work, |stored| PreparedSet::open(&stored.path(IMAGES)))? {
-            return Ok(set);
+        let read = |stored: &Stored| {
+            let pixels = stored.read(PIXELS)?.chunks_exact(32).filter_map(|digest| digest.try_into().ok()).collect();
+            Ok(Prepared { set: PreparedSet::open(&stored.path(IMAGES))?, pixels })
+        };
+        if let Some(prepared) = self.reuse(work, read)? {
+            return Ok(prepared);
         }
         let dataset = &self.variant.dataset;
         let total = dataset.images.len();
@@ -191,7 +207,7 @@ impl Runner<'_> {
             &progress,
         );
         match built {
-            Ok(_) => self.no_shared_pixels(digests)?,
+            Ok(_) => {}
             Err(PrepareError::Images(failures)) => {
                 if self.stopped() {
                     return Err(RunError::Interrupted);
@@ -201,12 +217,16 @@ impl Runner<'_> {
             Err(PrepareError::Io(error)) => return Err(disk("prepared images cannot be written", &error)),
             Err(error @ PrepareError::Shape { .. }) => return Err(RunError::failed(error.to_string(), BUG)),
         }
-        draft.adopt(IMAGES).map_err(|error| disk("prepared images cannot be kept", &error))?;
-        let stored = draft.commit().map_err(|error| disk("prepared images cannot be kept", &error))?;
+        let digests = digests.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let pixels: Vec<[u8; 32]> = digests.into_values().map(|digest| *digest.as_bytes()).collect();
+        let keep = |error: std::io::Error| disk("prepared images cannot be kept", &error);
+        draft.adopt(IMAGES).map_err(keep)?;
+        draft.write(PIXELS, pixels.as_flattened()).map_err(keep)?;
+        let stored = draft.commit().map_err(keep)?;
         let set =
             PreparedSet::open(&stored.path(IMAGES)).map_err(|error| disk("prepared images cannot be read", &error))?;
         self.finished(work, format!("{total} images"))?;
-        Ok(set)
+        Ok(Prepared { set, pixels })
     }
 
     fn grey_source(&self) -> bool {
@@ -214,13 +234,10 @@ impl Runner<'_> {
     }
 
     /// E0206 once more, by what was decoded: the same pixels may lie in files of different bytes.
-    fn no_shared_pixels(&self, digests: Mutex<BTreeMap<usize, blake3::Hash>>) -> Result<(), RunError> {
+    fn no_shared_pixels(&self, pixels: &[[u8; 32]]) -> Result<(), RunError> {
         let dataset = &self.variant.dataset;
-        let digests = digests.into_inner().unwrap_or_else(PoisonError::into_inner);
-        // Drawn images have no digests; otherwise there is one an image, in their order.
-        let digests: Vec<[u8; 32]> = digests.into_values().map(|digest| *digest.as_bytes()).collect();
         let mut problems = Problems::new();
-        audit::tell(dataset, &audit::identical(dataset, &digests), &self.variant.places, &mut problems);
+        audit::tell(dataset, &audit::identical(dataset, pixels), &self.variant.places, &mut problems);
         if problems.has_errors() { Err(RunError::Problems(problems)) } else { Ok(()) }
     }
 
@@ -322,6 +339,9 @@ impl Runner<'_> {
         }
         let study = &self.variant.study;
         let roles = self.variant.folds.roles(fold);
+        if let Err(leak) = split::assert_disjoint(&self.variant.dataset, &roles) {
+            return Err(RunError::failed(format!("fold {fold} would leak: {leak}"), BUG));
+        }
         let labels: Vec<u32> = self.variant.dataset.images.iter().map(|image| image.label).collect();
         let input = FoldInput {
             study,

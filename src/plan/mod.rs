@@ -206,8 +206,9 @@ fn deal(variant: &Variant, dataset: &Dataset, problems: &mut Problems) -> Option
     };
     let trained: Vec<u32> =
         (0..folds.count).filter(|fold| study.split.run.is_empty() || study.split.run.contains(fold)).collect();
-    if trained.is_empty() {
-        problems.no_such_fold(places.nearest("split.run"), &study.split.run, folds.count);
+    let unknown: Vec<u32> = study.split.run.iter().copied().filter(|fold| *fold >= folds.count).collect();
+    if !unknown.is_empty() {
+        problems.no_such_fold(places.nearest("split.run"), &unknown, folds.count);
         return None;
     }
     if let Some((fold, class)) = split::untaught(dataset, &folds, &trained) {

@@ -54,11 +54,12 @@ impl Problems {
         ));
     }
 
-    /// E0104: `split.run` names no fold.
-    pub fn no_such_fold(&mut self, span: Option<Span>, asked: &[u32], folds: u32) {
-        let problem =
-            Diagnostic::new(Code::E0104, format!("`run` = {asked:?} names no fold; there are {folds}, from 0"));
-        self.push(at(problem, span, "none of these is trained").help("for example  run = [0]"));
+    /// E0104: `split.run` names folds that the column of `folds_from` does not hold.
+    pub fn no_such_fold(&mut self, span: Option<Span>, unknown: &[u32], folds: u32) {
+        let listed: Vec<String> = unknown.iter().map(u32::to_string).collect();
+        let message = format!("`run` asks for fold {}; there are {folds}, from 0", listed.join(", "));
+        let problem = Diagnostic::new(Code::E0104, message);
+        self.push(at(problem, span, "not all of these are there").help("for example  run = [0]"));
     }
 
     /// E0301: materialised roles share a patient.
