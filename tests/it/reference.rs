@@ -123,19 +123,27 @@ fn operations_page() -> String {
     out
 }
 
-/// A table when all operations of a family are called alike, else a section each.
+/// A table when all operations of a family take the same arguments or the first ones of them, else a section each.
 fn family_of(out: &mut String, family: &Family) {
     let names = |operation: &Operation| operation.parameters.iter().map(|one| one.name).collect::<Vec<_>>();
-    let alike = family.operations.windows(2).all(|two| names(&two[0]) == names(&two[1]));
+    let Some(most) = family.operations.iter().max_by_key(|operation| operation.parameters.len()) else { return };
+    let alike = family.operations.iter().all(|one| names(most).starts_with(&names(one)));
     if !alike || family.operations.len() < 3 {
         for operation in family.operations {
             operation_of(out, operation);
         }
         return;
     }
-    let first = &family.operations[0];
-    if !first.parameters.is_empty() {
-        parameters(out, first.parameters);
+    if !most.parameters.is_empty() {
+        parameters(out, most.parameters);
+    }
+    for count in 0..most.parameters.len() {
+        let fewer = family.operations.iter().filter(|one| one.parameters.len() == count);
+        let fewer: Vec<String> = fewer.map(|one| format!("`{}`", one.name)).collect();
+        if !fewer.is_empty() {
+            let last: Vec<String> = most.parameters.iter().skip(count).map(|one| format!("`{}`", one.name)).collect();
+            let _ = write!(out, "\nWithout {}: {}.\n", last.join(" and "), fewer.join(", "));
+        }
     }
     let sources = family.operations.iter().any(|operation| !operation.source.is_empty());
     out.push_str(if sources { "\n| | | source |\n|---|---|---|\n" } else { "\n| | |\n|---|---|\n" });
