@@ -6,6 +6,7 @@
 //! ```
 //! In reading order:
 
+pub mod audit;
 pub mod catalog;
 pub mod check;
 pub mod cli;
@@ -14,6 +15,7 @@ pub mod diag;
 pub mod draw;
 #[cfg(feature = "run")]
 pub mod exec;
+pub mod explain;
 pub mod graph;
 pub mod host;
 pub mod images;
@@ -24,8 +26,10 @@ pub mod lsp;
 #[cfg(feature = "run")]
 pub mod nn;
 pub mod plan;
+pub mod propose;
 pub mod record;
 pub mod report;
+pub mod show;
 pub mod source;
 pub mod split;
 pub mod stats;

@@ -7,6 +7,7 @@ mod arithmetic;
 mod compare;
 mod eval;
 mod files;
+mod meant;
 mod params;
 mod read_data;
 mod read_model;
@@ -29,6 +30,7 @@ use serde::{Deserialize, Serialize};
 use self::eval::Evaluator;
 use self::files::Main;
 pub use self::files::{DEEPEST_USE, MOST_BYTES_OF_ALL, MOST_FILES};
+pub use self::meant::{Meaning, Meanings, Named, by_default};
 pub use self::params::{Overrides, Pick};
 pub use self::run::{Device, RunBlock, RunBlocks};
 pub use self::studies::DEEPEST_EXTENDS;
@@ -56,6 +58,8 @@ pub struct Outcome {
     pub problems: Problems,
     /// The study, if no error was found.
     pub checked: Option<Checked>,
+    /// The study as far as it can be told, errors or not: for looking at data that a check refuses.
+    pub draft: Option<Checked>,
     /// The images of its variants, as far as tables could be read; equal data are built once.
     pub datasets: Vec<Dataset>,
     /// What each score's predictor has seen, of every variant that could be read, whether or not it holds.
@@ -108,6 +112,8 @@ pub struct Variant {
     pub study: Study,
     /// Where each setting was written, in whichever file.
     pub places: Places,
+    /// What each setting that was written means, as text.
+    pub settings: Meanings,
     /// Its images: an index into [`Outcome::datasets`].
     pub dataset: usize,
 }
@@ -204,6 +210,7 @@ pub fn check_file(host: &dyn Host, path: &Path, overrides: &Overrides) -> Outcom
                 map: SourceMap::new(),
                 problems,
                 checked: None,
+                draft: None,
                 datasets: Vec::new(),
                 seen: Vec::new(),
                 sources: Vec::new(),
@@ -230,10 +237,10 @@ fn check_bytes(
     let mut problems = Problems::new();
     let (world, main) = (World { host, base }, Main { name, path, base });
     let mut seen = Vec::new();
-    let (meant, datasets) = check_tree(world, &mut map, &main, read, overrides, &mut seen, &mut problems);
-    let checked = meant.filter(|_| !problems.has_errors());
+    let (draft, whole, datasets) = check_tree(world, &mut map, &main, read, overrides, &mut seen, &mut problems);
+    let checked = draft.clone().filter(|_| whole && !problems.has_errors());
     let Datasets { built, sources, .. } = datasets;
-    Outcome { map, problems, checked, datasets: built, seen, sources }
+    Outcome { map, problems, checked, draft, datasets: built, seen, sources }
 }
 
 fn check_tree(
@@ -244,7 +251,7 @@ fn check_tree(
     overrides: &Overrides,
     seen: &mut Vec<Explained>,
     problems: &mut Problems,
-) -> (Option<Checked>, Datasets) {
+) -> (Option<Checked>, bool, Datasets) {
     let sources = files::load(world.host, map, main, (id, parsed), problems);
     let given = params::given(map, overrides, &sources, problems);
     let mut evaluator = Evaluator::new();
@@ -280,13 +287,13 @@ fn check_tree(
     }
     evaluator.warn_unused(id);
     problems.extend(evaluator.problems);
-    let checked = match <[Grid; 1]>::try_from(grids) {
-        Ok([Grid { variants, compare, report, whole: true }]) => {
-            Some(Checked { file: id, base: world.base.to_path_buf(), run, variants, compare, report })
+    match <[Grid; 1]>::try_from(grids) {
+        Ok([Grid { variants, compare, report, whole }]) => {
+            let draft = Checked { file: id, base: world.base.to_path_buf(), run, variants, compare, report };
+            (Some(draft), whole, datasets)
         }
-        Ok(_) | Err(_) => None,
-    };
-    (checked, datasets)
+        Err(_) => (None, false, datasets),
+    }
 }
 
 /// May a study be called so? Its results lie in a folder of its name.

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use indexmap::IndexMap;
 
 use super::eval::Evaluator;
+use super::meant::{Meaning, Meanings};
 use super::scopes::ScopeId;
 use super::take::{Bound, Slot, Typed, take};
 use super::value::{Spanned, Value};
@@ -64,6 +65,8 @@ pub(super) struct Vary<'a> {
 pub(super) struct Reader<'a> {
     pub(super) evaluator: Evaluator<'a>,
     pub(super) places: Places,
+    /// What was read so far, as text.
+    pub(super) meant: Meanings,
     written: IndexMap<String, Written<'a>>,
     varies: IndexMap<String, Vary<'a>>,
     /// Settings whose value was wrong (reported), or that nobody can know because of another problem.
@@ -88,6 +91,7 @@ impl<'a> Reader<'a> {
         let mut reader = Self {
             evaluator,
             places: Places::default(),
+            meant: Meanings::new(),
             written: IndexMap::new(),
             varies: IndexMap::new(),
             poisoned: BTreeSet::new(),
@@ -296,6 +300,7 @@ impl<'a> Reader<'a> {
     /// Goes back to what all variants start from, and chooses: the path of a setting, its value, where it varies.
     pub(super) fn choose(&mut self, common: &Common<'a>, choices: &[(&str, &Spanned, ScopeId)]) {
         self.places.clone_from(&common.places);
+        self.meant.clear();
         self.written.clone_from(&common.written);
         self.poisoned.clone_from(&common.poisoned);
         for (path, value, scope) in choices {
@@ -387,6 +392,9 @@ impl<'a> Reader<'a> {
             Held::Chosen(value) => value.clone(),
             Held::Written(expr) => self.evaluator.value(expr, scope),
         };
+        if let Some(meaning) = Meaning::of_value(&value) {
+            self.meant.insert(path.to_owned(), meaning);
+        }
         Some((value, self.evaluator.names(scope)))
     }
 
@@ -400,6 +408,9 @@ impl<'a> Reader<'a> {
             Some(Typed::Absent) => None,
             Some(typed) => {
                 self.note_arguments(&path, &typed);
+                if let Some(meaning) = Meaning::of(&setting.takes, &typed) {
+                    self.meant.insert(path, meaning);
+                }
                 Some(typed)
             }
             None => {

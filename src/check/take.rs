@@ -56,6 +56,15 @@ impl Bound {
         self.values.iter().filter_map(|(name, (_, span))| span.map(|span| (*name, span)))
     }
 
+    /// Every argument in order of the parameters, and whether it was written.
+    pub(super) fn arguments(&self) -> impl Iterator<Item = (&'static Parameter, &Typed, bool)> {
+        let of = |parameter: &'static Parameter| {
+            let (value, span) = self.values.get(parameter.name)?;
+            Some((parameter, value, span.is_some()))
+        };
+        self.operation.parameters.iter().filter_map(of)
+    }
+
     /// A number, a share, an angle or epochs.
     pub(super) fn number(&self, name: &str) -> Option<f64> {
         match self.get(name)? {

@@ -126,6 +126,7 @@ pub(super) fn read<'a>(
                 .collect(),
             study,
             places: reader.places.clone(),
+            settings: reader.meant.clone(),
             dataset: dataset.unwrap_or(0),
         });
     }

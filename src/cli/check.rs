@@ -25,7 +25,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcomes {
         Err(outcome) => return outcome,
     };
     if arguments.explain_leakage {
-        let json = arguments.format == Some(Errors::Json) || study.errors == Errors::Json;
+        let json = arguments.format == Some(Errors::Json) || !study.talk.for_people();
         let explained = outcome.seen.iter();
         let text: Vec<String> = if json {
             explained.map(|study| study.json_lines(&outcome.map)).collect()
@@ -44,7 +44,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcomes {
         }
     } else {
         study.tell(&outcome.map, &outcome.problems);
-        if study.errors == Errors::Text {
+        if study.talk.for_people() {
             let variants = match &outcome.checked {
                 Some(checked) if checked.variants.len() > 1 => format!("{} variants; ", checked.variants.len()),
                 Some(_) | None => String::new(),

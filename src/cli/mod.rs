@@ -3,15 +3,21 @@
 //! Exit codes: 0 done; 1 the program has errors; 2 wrong command line; 3 the run failed, what was finished is
 //! kept; 70 a bug in `pipe`; 130 interrupted.
 
+mod audit;
 mod check;
+mod completions;
+mod explain;
+mod fmt;
 mod graph;
 mod lsp;
+mod new;
 mod plan;
 mod preview;
 #[cfg(feature = "run")]
 mod progress;
 mod reading;
 mod run;
+mod show;
 mod split;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -54,12 +60,22 @@ what was finished is kept, 70 a bug in pipe, 130 interrupted";
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write a first study of a table or of folders of images
+    New(new::Arguments),
     /// Read a study and say everything that is wrong with it
     Check(check::Arguments),
+    /// Tell what a code, a block, a setting or an operation is
+    Explain(explain::Arguments),
+    /// Lay .pipe files out in the canonical way, and mend slips
+    Fmt(fmt::Arguments),
     /// Show the study's graph of work
     Graph(graph::Arguments),
+    /// Show the study as it is meant: as a program, in prose, as data
+    Show(show::Arguments),
     /// Show what a run would do, what it would reuse, and who is in which fold
     Plan(plan::Arguments),
+    /// Look at every image: missing, unreadable, copies, other kinds
+    Audit(audit::Arguments),
     /// Deal the patients into folds and show how even they are
     Split(split::Arguments),
     /// Write what the network will see: prepared and augmented images
@@ -68,6 +84,10 @@ enum Command {
     Run(run::Arguments),
     /// Answer an editor: the language server
     Lsp(lsp::Arguments),
+    /// Print what a shell needs to complete this command line
+    Completions(completions::Completions),
+    /// Print the manual, or write its pages
+    Man(completions::Man),
 }
 
 /// What every command that reads a study takes.
@@ -85,6 +105,13 @@ struct StudyArguments {
     /// Set many `param`s from a YAML file
     #[arg(long, value_name = "FILE")]
     params: Option<PathBuf>,
+    #[command(flatten)]
+    talk: Talk,
+}
+
+/// How problems are told.
+#[derive(Debug, Args)]
+struct Talk {
     /// How problems are shown
     #[arg(long = "errors", value_enum, default_value_t = Errors::Text, value_name = "FORM")]
     errors: Errors,
@@ -155,13 +182,20 @@ pub fn main() -> ExitCode {
     let outcome = std::panic::catch_unwind(|| {
         let cli = Cli::parse();
         match cli.command {
+            Command::New(arguments) => new::run(&arguments),
             Command::Check(arguments) => check::run(&arguments),
+            Command::Explain(arguments) => explain::run(&arguments),
+            Command::Fmt(arguments) => fmt::run(&arguments),
             Command::Graph(arguments) => graph::run(&arguments),
+            Command::Show(arguments) => show::run(&arguments),
             Command::Plan(arguments) => plan::run(&arguments),
+            Command::Audit(arguments) => audit::run(&arguments),
             Command::Split(arguments) => split::run(&arguments),
             Command::Preview(arguments) => preview::run(&arguments),
             Command::Run(arguments) => run::run(&arguments),
             Command::Lsp(arguments) => lsp::run(&arguments),
+            Command::Completions(arguments) => completions::completions(&arguments),
+            Command::Man(arguments) => completions::man(&arguments),
         }
     });
     if let Ok(outcome) = outcome {
@@ -189,7 +223,7 @@ fn print(text: &str) -> Outcomes {
     }
 }
 
-impl StudyArguments {
+impl Talk {
     fn colour(&self) -> bool {
         match self.color {
             Colour::Always => true,
@@ -210,7 +244,7 @@ impl StudyArguments {
 
     /// Tells how many problems there are; programs count their lines.
     fn tell_count(&self, problems: &Problems) {
-        if self.errors == Errors::Text {
+        if self.for_people() {
             talk(&summary(problems));
         }
     }
@@ -220,6 +254,23 @@ impl StudyArguments {
             Errors::Json => json::lines(map, problems),
             Errors::Text => render::render(map, problems, render::Options { color: self.colour(), width: 100 }),
         }
+    }
+
+    /// Are problems shown to people, not to programs?
+    fn for_people(&self) -> bool {
+        self.errors == Errors::Text
+    }
+}
+
+impl StudyArguments {
+    /// Tells problems on stderr.
+    fn tell(&self, map: &SourceMap, problems: &Problems) {
+        self.talk.tell(map, problems);
+    }
+
+    /// Tells how many problems there are; programs count their lines.
+    fn tell_count(&self, problems: &Problems) {
+        self.talk.tell_count(problems);
     }
 
     /// The values file's name and text.

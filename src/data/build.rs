@@ -9,7 +9,7 @@ use crate::diag::{Problems, suggest};
 use crate::host::Host;
 use crate::source::Span;
 use crate::study::{
-    CrossValidation, Data, FoldKind, Group, Limit, OnMissing, Places, Predicate, Slice, Source, Split, WhenMany,
+    CrossValidation, Data, FoldKind, Group, Limit, OnMissing, Places, Predicate, Slice, Source, Split, Study, WhenMany,
     WhenOther,
 };
 
@@ -41,10 +41,16 @@ pub fn build(
     problems: &mut Problems,
 ) -> Option<Dataset> {
     let mut found = Problems::new();
-    let dataset = assemble(data, split, slices, seed, base, host, places, &mut found);
+    let dataset = assemble(data, split, slices, seed, base, host, places, true, &mut found);
     let clean = !found.has_errors();
     problems.extend(found);
     dataset.filter(|_| clean)
+}
+
+/// The images that a study names, whether their files are there or not; `None` if even the table cannot be read so.
+pub fn build_unseen(study: &Study, base: &Path, host: &dyn Host) -> Option<Dataset> {
+    let places = Places::default();
+    assemble(&study.data, &study.split, &[], study.seed, base, host, &places, false, &mut Problems::new())
 }
 
 /// The column that holds file names, and where the files lie.
@@ -169,6 +175,7 @@ fn assemble(
     base: &Path,
     host: &dyn Host,
     places: &Places,
+    look: bool,
     found: &mut Problems,
 ) -> Option<Dataset> {
     let files = files_of(data, base)?;
@@ -197,7 +204,7 @@ fn assemble(
         return tell_no_label_left(data, &flow, places, found);
     }
     check_patients(data, &table, group, &rows, places, found);
-    if files.look {
+    if look && files.look {
         apply_presence(data, &files, &table, names, &mut rows, &mut flow, host, places, found);
     }
     let labels = labels_of(&table, data, &labelling.fates, &rows);

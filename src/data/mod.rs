@@ -8,6 +8,7 @@ mod build;
 pub mod checks;
 pub mod csv;
 pub mod depth;
+pub mod duplicates;
 mod files;
 mod keep;
 mod labels;
@@ -27,8 +28,8 @@ use crate::host::Host;
 use crate::record::Portion;
 
 pub use alone::Alone;
-pub use build::build;
-pub use source::{column_names, patient_column, read_column};
+pub use build::{build, build_unseen};
+pub use source::{column_names, patient_column, read_column, whole_table};
 
 /// Images of patients with classes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -147,6 +147,24 @@ pub fn read_column(source: &Source, base: &Path, host: &dyn Host, name: &str) ->
     open(source, &uses, base, host, &Places::default(), &mut Problems::new())?.column(name).cloned()
 }
 
+/// Every column of a table that no study names yet; `None` after telling why it cannot be read.
+pub fn whole_table(host: &dyn Host, path: &Path, found: &mut Problems) -> Option<Table> {
+    let written = path.to_string_lossy();
+    let bytes = match host.read(path) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            let near = near_file(path, path, host);
+            found.table_not_read(&written, why(&error), near.as_deref(), None);
+            return None;
+        }
+    };
+    let table = csv::header(&bytes).and_then(|header| {
+        let all: Vec<usize> = (0..header.names.len()).collect();
+        csv::read(&bytes, &header, &all)
+    });
+    table.map_err(|unreadable| tell(&unreadable, &written, None, found)).ok()
+}
+
 /// What the system says, without the machine's own paths.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the system has many kinds of errors")]
 pub(super) fn why(error: &io::Error) -> &'static str {

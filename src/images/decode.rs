@@ -65,13 +65,15 @@ impl std::error::Error for ImageError {}
 struct Header {
     width: u32,
     height: u32,
+    /// Channels in the file.
+    channels: u8,
     /// Bytes a pixel while it is decoded.
     bytes: u64,
 }
 
 impl Header {
     fn allowed(self) -> Result<(), ImageError> {
-        let Self { width, height, bytes } = self;
+        let Self { width, height, bytes, .. } = self;
         let pixels = u64::from(width) * u64::from(height);
         if pixels == 0 {
             return Err(ImageError::Damaged(format!("{width} x {height} pixels")));
@@ -81,6 +83,38 @@ impl Header {
         }
         Ok(())
     }
+}
+
+/// Size, channels and bits of a picture as its file has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Kind {
+    /// Columns.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// Channels: 1 grey, 2 grey with alpha, 3 colour (palettes too), 4 colour with alpha.
+    pub channels: u8,
+    /// Bits a sample: 1, 2, 4, 8 or 16.
+    pub bits: u8,
+}
+
+/// What the header of a PNG or JPEG says; nothing is decoded.
+///
+/// # Errors
+/// As [`decode`], as far as headers tell.
+pub fn kind(bytes: &[u8]) -> Result<Kind, ImageError> {
+    if let Some(rest) = bytes.strip_prefix(PNG) {
+        let header = png_header(rest.get(8..21).ok_or(ImageError::Truncated)?)?;
+        header.allowed()?;
+        let bits = rest.get(16).copied().unwrap_or(8);
+        return Ok(Kind { width: header.width, height: header.height, channels: header.channels, bits });
+    }
+    if bytes.starts_with(JPEG) {
+        let header = jpeg_header(bytes)?;
+        return Ok(Kind { width: header.width, height: header.height, channels: header.channels, bits: 8 });
+    }
+    // the same words as when it is decoded
+    decode(bytes).map(|pixels| Kind { width: pixels.width, height: pixels.height, channels: pixels.channels, bits: 8 })
 }
 
 /// Decodes a PNG or JPEG, told apart by its first bytes.
@@ -222,13 +256,13 @@ fn png_header(data: &[u8]) -> Result<Header, ImageError> {
     else {
         return Err(ImageError::Truncated);
     };
-    let samples = match colour {
+    let channels = match colour {
         0 => 1,
         4 => 2,
         2 | 3 => 3,
         _ => 4,
     };
-    Ok(Header { width, height, bytes: samples * u64::from(depth.div_ceil(8).max(1)) })
+    Ok(Header { width, height, channels, bytes: u64::from(channels) * u64::from(depth.div_ceil(8).max(1)) })
 }
 
 /// Walks the segments of a JPEG to its end marker, and says what the frame header says.
@@ -286,5 +320,5 @@ fn frame_header(segment: &[u8], marker: u8) -> Result<Header, ImageError> {
     // A progressive one keeps all its coefficients, two bytes each, beside the result.
     let bytes = u64::from(components) * if marker == 0xC2 { 3 } else { 1 };
     let (width, height) = (u16::from_be_bytes([w1, w0]), u16::from_be_bytes([h1, h0]));
-    Ok(Header { width: width.into(), height: height.into(), bytes: bytes.max(1) })
+    Ok(Header { width: width.into(), height: height.into(), channels: components, bytes: bytes.max(1) })
 }

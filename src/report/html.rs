@@ -33,6 +33,29 @@ pub(super) fn study_page(record: &StudyRecord) -> String {
 }
 
 fn whole(name: &str, version: &str, opening: &Markup, sections: &[Section]) -> String {
+    let body = html! {
+        header { (opening) }
+        nav aria-label="Sections" {
+            ul { @for section in sections { li { a href={ "#" (section.id) } { (section.title) } } } }
+        }
+        main {
+            @for section in sections {
+                section id=(section.id) aria-labelledby={ (section.id) "-title" } {
+                    h2 id={ (section.id) "-title" } { (section.title) }
+                    (section.body)
+                }
+            }
+        }
+        footer {
+            p { "Written by pipe " (words::plain(version)) " from record.json; the same record gives this same page." }
+            p { "A research result, not a medical device: nothing here is advice on any patient." }
+        }
+    };
+    document(&format!("{} – report", words::plain(name)), &body)
+}
+
+/// A page with its head: the style, and the policy that nothing is loaded.
+pub(super) fn document(title: &str, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -42,27 +65,10 @@ fn whole(name: &str, version: &str, opening: &Markup, sections: &[Section]) -> S
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="referrer" content="no-referrer";
-                title { (words::plain(name)) " – report" }
+                title { (title) }
                 style { (PreEscaped(STYLE)) }
             }
-            body {
-                header { (opening) }
-                nav aria-label="Sections" {
-                    ul { @for section in sections { li { a href={ "#" (section.id) } { (section.title) } } } }
-                }
-                main {
-                    @for section in sections {
-                        section id=(section.id) aria-labelledby={ (section.id) "-title" } {
-                            h2 id={ (section.id) "-title" } { (section.title) }
-                            (section.body)
-                        }
-                    }
-                }
-                footer {
-                    p { "Written by pipe " (words::plain(version)) " from record.json; the same record gives this same page." }
-                    p { "A research result, not a medical device: nothing here is advice on any patient." }
-                }
-            }
+            body { (body) }
         }
     };
     page.into_string()

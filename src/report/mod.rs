@@ -7,6 +7,7 @@
 //! `html` is the page and its order; `grid` compares variants; `overview`, `curves`, `judged`, `slices`, `cohort` and `settings` are its sections; `plot` draws;
 //! `words` says numbers, losses and settings in words; `text` is the terminal's summary.
 
+mod audit;
 mod cohort;
 mod curves;
 mod grid;
@@ -20,6 +21,8 @@ mod text;
 mod words;
 
 use crate::record::{RunRecord, StudyRecord};
+
+pub use audit::{audit_page, audit_text};
 
 /// What a report is written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

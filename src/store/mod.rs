@@ -7,6 +7,7 @@
 
 mod digests;
 mod folder;
+mod prints;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -18,6 +19,7 @@ use tempfile::NamedTempFile;
 
 pub use digests::Digests;
 pub use folder::{Lock, RunFolder, variant_folders};
+pub use prints::Fingerprints;
 
 use crate::graph::Key;
 
@@ -293,6 +295,21 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 /// # Errors
 /// What the system says.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace(path, bytes, None)
+}
+
+/// Writes a file of the user's anew, as [`write_whole`] does; it keeps its permissions, and a link leads where it led.
+///
+/// # Errors
+/// What the system says, also when there is no such file.
+pub fn rewrite_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let path = fs::canonicalize(path)?;
+    // a file that may not be written is not replaced either
+    let permissions = fs::OpenOptions::new().append(true).open(&path)?.metadata()?.permissions();
+    replace(&path, bytes, Some(permissions))
+}
+
+fn replace(path: &Path, bytes: &[u8], permissions: Option<fs::Permissions>) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
@@ -304,6 +321,9 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = builder.tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
+    if let Some(permissions) = permissions {
+        file.as_file().set_permissions(permissions)?;
+    }
     file.persist(path).map_err(|error| error.error)?;
     sync_folder(folder)
 }

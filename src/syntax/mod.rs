@@ -10,6 +10,7 @@ pub mod ast;
 mod brackets;
 pub mod guard;
 mod parse;
+mod print;
 mod recover;
 mod scan;
 mod values;
@@ -18,6 +19,7 @@ mod values;
 mod tests;
 
 pub use parse::{Parsed, parse, parse_value};
+pub use print::{column, format, is_keyword, mend, quoted};
 pub(crate) use scan::{Kind as TokenKind, Token, pieces as tokens};
 
 /// Admits a file's bytes, adds its text to the map and parses it.

@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod audit;
 mod check;
 mod cli;
 mod compose;
@@ -15,9 +16,12 @@ mod corpus;
 mod data;
 mod docs;
 mod examples;
+mod explain;
+mod fmt;
 mod graph;
 #[cfg(feature = "run")]
 mod grid;
+mod help;
 mod highlight;
 mod images;
 mod layers;
@@ -27,12 +31,14 @@ mod loss;
 mod lsp;
 mod mistakes;
 mod mutants;
+mod new;
 #[cfg(feature = "run")]
 mod parity;
 mod reference;
 mod report;
 #[cfg(feature = "run")]
 mod run;
+mod show;
 mod split;
 mod stats;
 mod store;

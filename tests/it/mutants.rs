@@ -33,7 +33,8 @@ const WORDS: [&str; 12] = [
     "-1",
 ];
 
-struct Draws(u64);
+/// Numbers that look random and are the same each time.
+pub(crate) struct Draws(pub(crate) u64);
 
 impl Draws {
     fn below(&mut self, n: usize) -> usize {
@@ -44,7 +45,8 @@ impl Draws {
     }
 }
 
-fn damaged(programs: &[String], draws: &mut Draws) -> String {
+/// One of the programs, damaged in one to four places.
+pub(crate) fn damaged(programs: &[String], draws: &mut Draws) -> String {
     let mut text: Vec<char> = programs[draws.below(programs.len())].chars().collect();
     for _ in 0..=draws.below(4) {
         let at = draws.below(text.len() + 1);

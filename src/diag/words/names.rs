@@ -593,6 +593,23 @@ impl Problems {
         );
     }
 
+    /// E0111: a table of which nobody can tell what a column is, for `pipe new`.
+    pub fn column_not_told(&mut self, what: &str, option: &str, table: &str, columns: &[String]) {
+        let columns = list(columns.iter().map(String::as_str));
+        self.push(
+            Diagnostic::new(Code::E0111, format!("no column of `{table}` looks as if it held {what}"))
+                .help(format!("say which one:  {option} NAME\ncolumns: {columns}")),
+        );
+    }
+
+    /// E0211: a folder that is no data set, for `pipe new`.
+    pub fn no_class_folders(&mut self, folder: &str) {
+        self.push(
+            Diagnostic::new(Code::E0211, format!("`{folder}` holds no folders of PNG or JPEG images, one a class"))
+                .help("give a folder with one folder a class, or a table:  --table labels.csv"),
+        );
+    }
+
     /// E0007: the study file cannot be read at all.
     pub fn file_unreadable(&mut self, name: &str, why: &str) {
         self.push(

@@ -1,0 +1,8 @@
+//! Holds `check_no_panic` for whatever bytes there are.
+
+#![no_main]
+
+#[path = "../targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::check_no_panic(bytes));

@@ -1,0 +1,8 @@
+//! Holds `fmt_idempotent` for whatever bytes there are.
+
+#![no_main]
+
+#[path = "../targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::fmt_idempotent(bytes));

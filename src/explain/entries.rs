@@ -1,0 +1,262 @@
+//! Blocks, settings, operations and families of the catalog become text for a terminal.
+
+use std::fmt::Write as _;
+
+use super::takers;
+use crate::catalog::backbones::{Backbone, Card};
+use crate::catalog::{Block, Default, Family, Operation, Parameter, Setting, Takes};
+
+/// Columns of a page.
+const WIDTH: usize = 100;
+
+/// Words in lines of at most [`WIDTH`] columns; lines after the first begin with blanks.
+pub(super) fn wrapped(text: &str, indent: usize) -> String {
+    let mut out = String::new();
+    let mut column = indent;
+    for word in text.split_whitespace() {
+        let width = word.chars().count();
+        if column > indent && column + 1 + width > WIDTH {
+            out.push('\n');
+            out.push_str(&" ".repeat(indent));
+            column = indent;
+        } else if column > indent {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += width;
+    }
+    out
+}
+
+/// `  name      text`, wrapped.
+fn row(out: &mut String, name: &str, width: usize, text: &str) {
+    let _ = writeln!(out, "  {name:<width$}  {}", wrapped(text, width + 4));
+}
+
+/// What a setting or an argument takes, with its bounds: `a whole number from 1 to 65536, images a step`.
+#[must_use]
+pub fn takes_in_words(takes: &Takes) -> String {
+    let listed = |family: &Family| family.names().collect::<Vec<_>>().join(", ");
+    match takes {
+        Takes::Whole { from, to, counts } => {
+            let bounds = if *to >= 1_000_000_000 { format!("from {from}") } else { format!("from {from} to {to}") };
+            let counts = if counts.is_empty() { String::new() } else { format!(", {counts}") };
+            format!("a whole number {bounds}{counts}")
+        }
+        Takes::Number { from, included, to } => {
+            let least = if *included { format!("from {from}") } else { format!("above {from}") };
+            if *to >= 1e6 { format!("a number {least}") } else { format!("a number {least} to {to}") }
+        }
+        Takes::Share { from, to } => format!("a share from {}% to {}%, as 0.2 or 20%", from * 100.0, to * 100.0),
+        Takes::Epochs { from, whole } => {
+            format!("epochs with their unit, 5epochs, from {from}{}", if *whole { ", whole" } else { "" })
+        }
+        Takes::Degrees { to } => format!("an angle from 0deg to {to}deg"),
+        Takes::Flag => "true or false".to_owned(),
+        Takes::Text => "a text in quotes".to_owned(),
+        Takes::Path => "a path in quotes".to_owned(),
+        Takes::Column => "a column in backticks".to_owned(),
+        Takes::Word(words) => format!("one of {}", words.join(", ")),
+        Takes::Operation(family) => format!("a {}: {}", family.one, listed(family)),
+        Takes::Operations(family) => format!("a list of {}: {}", family.many, listed(family)),
+        Takes::Formula(family) => format!("numbers times {}, added up: {}", family.many, listed(family)),
+        Takes::Shaped(words) => (*words).to_owned(),
+    }
+}
+
+/// A parameter's default as one would write it; empty if it has none.
+#[must_use]
+pub fn default_of(parameter: &Parameter) -> String {
+    match parameter.default {
+        Default::Required | Default::Absent => String::new(),
+        Default::Number(number) => match parameter.takes {
+            Takes::Epochs { .. } => format!("{number}epochs"),
+            Takes::Degrees { .. } => format!("{number}deg"),
+            Takes::Whole { .. }
+            | Takes::Number { .. }
+            | Takes::Share { .. }
+            | Takes::Flag
+            | Takes::Text
+            | Takes::Path
+            | Takes::Column
+            | Takes::Word(_)
+            | Takes::Operation(_)
+            | Takes::Operations(_)
+            | Takes::Formula(_)
+            | Takes::Shaped(_) => number.to_string(),
+        },
+        Default::Flag(flag) => flag.to_string(),
+        Default::Word(word) => word.to_owned(),
+    }
+}
+
+/// A block with all its settings.
+#[must_use]
+pub fn block(block: &Block) -> String {
+    let mut out = format!("{}\n\n  {}\n\n", block.name, block.about);
+    let width = block.settings.iter().map(|setting| setting.name.len()).max().unwrap_or(0);
+    for setting in block.settings {
+        row(&mut out, setting.name, width, setting.about);
+        row(&mut out, "", width, &takes_in_words(&setting.takes));
+        row(&mut out, "", width, &default_in_words(setting));
+    }
+    later(&mut out, block.later);
+    out
+}
+
+fn default_in_words(setting: &Setting) -> String {
+    if setting.default.is_empty() { "no default".to_owned() } else { format!("default: {}", setting.default) }
+}
+
+fn later(out: &mut String, names: &[&str]) {
+    if !names.is_empty() {
+        let text = format!("  Known, but not run by this version: {}", names.join(", "));
+        let _ = writeln!(out, "\n  {}", wrapped(&text, 2));
+    }
+}
+
+/// One setting: what it takes, and each operation it may be.
+#[must_use]
+pub fn setting(block: &Block, setting: &Setting) -> String {
+    let path = if block.name == "study" { setting.name.to_owned() } else { format!("{}.{}", block.name, setting.name) };
+    let mut out = format!("{path}\n\n  {}\n\n", setting.about);
+    row(&mut out, "takes", 7, &takes_in_words(&setting.takes));
+    row(&mut out, "default", 7, if setting.default.is_empty() { "none: it must be written" } else { setting.default });
+    let _ = writeln!(out);
+    match setting.takes {
+        Takes::Operation(family) | Takes::Operations(family) | Takes::Formula(family) => operations(&mut out, family),
+        Takes::Whole { .. }
+        | Takes::Number { .. }
+        | Takes::Share { .. }
+        | Takes::Epochs { .. }
+        | Takes::Degrees { .. }
+        | Takes::Flag
+        | Takes::Text
+        | Takes::Path
+        | Takes::Column
+        | Takes::Word(_)
+        | Takes::Shaped(_) => {}
+    }
+    out.truncate(out.trim_end().len());
+    out.push('\n');
+    out
+}
+
+fn operations(out: &mut String, family: &Family) {
+    let width = family.names().map(str::len).max().unwrap_or(0);
+    for one in family.operations {
+        row(out, one.name, width, one.about);
+    }
+    later(out, family.later);
+}
+
+/// A family with all its operations.
+#[must_use]
+pub fn family(family: &Family) -> String {
+    let mut out = format!("{}\n\n", family.many);
+    operations(&mut out, family);
+    let takers = takers(family);
+    if !takers.is_empty() {
+        let _ = writeln!(out, "\n  taken by {}", takers.join(", "));
+    }
+    out
+}
+
+/// An operation: how it is called, its parameters, where its formula comes from, examples.
+#[must_use]
+pub fn operation(family: &Family, one: &Operation) -> String {
+    let article = if family.one.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    let takers = takers(family);
+    let of = if takers.is_empty() { String::new() } else { format!(" ({})", takers.join(", ")) };
+    let mut out = format!("{}: {article} {}{of}\n\n  {}\n\n", one.name, family.one, wrapped(one.about, 2));
+    let width = one.parameters.iter().map(|parameter| parameter.name.len()).max().unwrap_or(0).max(8);
+    for parameter in one.parameters {
+        let text = match parameter.default {
+            Default::Required => "required".to_owned(),
+            Default::Absent => "may be left out".to_owned(),
+            Default::Number(_) | Default::Flag(_) | Default::Word(_) => format!("default {}", default_of(parameter)),
+        };
+        row(
+            &mut out,
+            parameter.name,
+            width,
+            &format!("{}: {}; {text}", parameter.about, takes_in_words(&parameter.takes)),
+        );
+    }
+    if !one.parameters.is_empty() {
+        out.push('\n');
+    }
+    later_arguments(&mut out, one.later);
+    if !one.source.is_empty() {
+        row(&mut out, "source", width, one.source);
+    }
+    if let Some(backbone) = Backbone::named(one.name).filter(|_| family.one == "backbone") {
+        out.push_str(&card(backbone.card()));
+    }
+    for (at, example) in one.examples.iter().enumerate() {
+        row(&mut out, if at == 0 { "examples" } else { "" }, width, example);
+    }
+    out
+}
+
+fn later_arguments(out: &mut String, names: &[&str]) {
+    if !names.is_empty() {
+        let _ = writeln!(out, "  arguments known, but not run by this version: {}\n", names.join(", "));
+    }
+}
+
+/// Every backbone this version runs, with what its card says.
+#[must_use]
+pub fn backbones() -> String {
+    let mut out = String::from("backbones\n\n");
+    let all: Vec<&Card> = Backbone::all().map(Backbone::card).collect();
+    let width = all.iter().map(|card| card.name.len()).max().unwrap_or(0);
+    let _ = writeln!(out, "  {:<width$}  {:>9}  {:>7}  {:>6}  {:>4}  weights", "name", "params", "GMACs", "MB", "side");
+    for card in all {
+        let weights = card.words().join(", ");
+        let weights = if weights.is_empty() { "-" } else { &weights };
+        let side = card.input.side;
+        let (millions, megabytes) = size(card);
+        let _ = writeln!(
+            out,
+            "  {:<width$}  {millions:>7.2} M  {:>7.2}  {megabytes:>6.0}  {side:>4}  {weights}",
+            card.name, card.gmacs
+        );
+    }
+    out.push_str("\n  params with a head of 1000 classes; GMACs: 10^9 multiply-adds of one image of this side; MB: weights in f32\n");
+    out
+}
+
+/// Millions of parameters, and megabytes of them.
+#[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+fn size(card: &Card) -> (f64, f64) {
+    (card.parameters as f64 / 1e6, card.parameters as f64 * 4.0 / 1e6)
+}
+
+/// What is known of a backbone beyond its call.
+fn card(card: &Card) -> String {
+    let (millions, megabytes) = size(card);
+    let mut out = String::new();
+    row(
+        &mut out,
+        "size",
+        8,
+        &format!("{millions:.2} million parameters, {megabytes:.0} MB, {:.2} GMACs an image", card.gmacs),
+    );
+    row(&mut out, "features", 8, &card.features.to_string());
+    let smallest = card.smallest_side;
+    row(&mut out, "images", 8, &format!("side {} as trained, at least {smallest}", card.input.side));
+    row(&mut out, "timm", 8, card.timm);
+    for one in card.weights {
+        let top1 = one.top1.map_or(String::new(), |top1| format!(", {top1} % top-1"));
+        let normalize = serde_json::to_value(one.input.normalize).ok();
+        let normalize = normalize.and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default();
+        let text = format!(
+            "{}: {} (side {}, normalize({normalize}){top1}; {})",
+            one.word, one.tag, one.input.side, one.licence
+        );
+        row(&mut out, "weights", 8, &text);
+    }
+    out
+}

@@ -1,0 +1,137 @@
+//! A word becomes what there is to know about it: a page for each code, and what the catalog holds.
+//!
+//! Promises: every code, block, setting, operation and family of the catalog is found by its name; a word that is
+//! several things gives all of them. Programs in pages and examples of the catalog are run by tests.
+
+mod entries;
+mod pages;
+
+pub use entries::{backbones, block, default_of, family, operation, setting, takes_in_words};
+pub use pages::{page, programs};
+
+use std::collections::BTreeSet;
+
+use crate::catalog::{Block, FAMILIES, Family, Operation, Takes, blocks};
+use crate::diag::{Code, suggest};
+
+/// What is known about a word: a code, `train`, `train.epochs`, `epochs`, `focal`, `losses`, `backbones`.
+///
+/// # Errors
+/// The word that was probably meant, if there is one near.
+pub fn explain(word: &str) -> Result<String, Option<String>> {
+    let word = word.trim();
+    if let Some(code) = Code::parse(word) {
+        return Ok(page(code));
+    }
+    let mut found: Vec<String> = Vec::new();
+    if word == "backbones" {
+        found.push(backbones());
+    }
+    for table in all_blocks() {
+        if table.name == word {
+            found.push(block(table));
+        }
+        for one in table.settings {
+            if one.name == word || is_path(word, table.name, one.name) {
+                found.push(setting(table, one));
+            }
+        }
+    }
+    for group in FAMILIES {
+        if (group.one == word || group.many == word) && word != "backbones" {
+            found.push(family(group));
+        }
+        for one in group.operations.iter().filter(|one| one.name == word) {
+            found.push(operation(group, one));
+        }
+        if group.later.contains(&word) {
+            found.push(format!("{word}\n\n  a {} that is known, but not run by this version.\n", group.one));
+        }
+    }
+    let parameters = all_operations().filter(|(_, one)| one.parameter(word).is_some());
+    let takers: Vec<&str> = parameters.map(|(_, one)| one.name).collect();
+    if found.is_empty() && !takers.is_empty() {
+        found.push(format!("{word}\n\n  an argument of: {}\n", entries::wrapped(&takers.join(", "), 18)));
+    }
+    if found.is_empty() {
+        let all = words();
+        return Err(suggest::nearest(word, all.iter().map(String::as_str)).map(str::to_owned));
+    }
+    found.dedup();
+    Ok(found.join("\n"))
+}
+
+fn is_path(word: &str, block: &str, setting: &str) -> bool {
+    word.split_once('.').is_some_and(|(left, right)| left == block && right == setting)
+}
+
+/// Every block of the catalog, that of the study itself and that of a run too.
+pub fn all_blocks() -> impl Iterator<Item = &'static Block> {
+    std::iter::once(&blocks::STUDY).chain(blocks::BLOCKS.iter().copied()).chain(std::iter::once(&blocks::RUN))
+}
+
+fn all_operations() -> impl Iterator<Item = (&'static Family, &'static Operation)> {
+    FAMILIES.iter().flat_map(|family| family.operations.iter().map(|one| (*family, one)))
+}
+
+/// Every word that [`explain`] knows.
+#[must_use]
+pub fn words() -> BTreeSet<String> {
+    let mut words = BTreeSet::from(["backbones".to_owned()]);
+    words.extend(Code::ALL.iter().map(|code| code.id().to_owned()));
+    for table in all_blocks() {
+        words.insert(table.name.to_owned());
+        for one in table.settings {
+            words.insert(one.name.to_owned());
+            words.insert(format!("{}.{}", table.name, one.name));
+        }
+    }
+    for group in FAMILIES {
+        words.extend([group.one.to_owned(), group.many.to_owned()]);
+        words.extend(group.later.iter().map(|name| (*name).to_owned()));
+        for one in group.operations {
+            words.insert(one.name.to_owned());
+            words.extend(one.parameters.iter().map(|parameter| parameter.name.to_owned()));
+        }
+    }
+    words
+}
+
+/// The settings that take operations of a family, `train.loss`.
+fn takers(family: &Family) -> Vec<String> {
+    let of = |takes: &Takes| match takes {
+        Takes::Operation(one) | Takes::Operations(one) | Takes::Formula(one) => one.one == family.one,
+        Takes::Whole { .. }
+        | Takes::Number { .. }
+        | Takes::Share { .. }
+        | Takes::Epochs { .. }
+        | Takes::Degrees { .. }
+        | Takes::Flag
+        | Takes::Text
+        | Takes::Path
+        | Takes::Column
+        | Takes::Word(_)
+        | Takes::Shaped(_) => false,
+    };
+    all_blocks()
+        .flat_map(|block| block.settings.iter().map(move |setting| (block, setting)))
+        .filter(|(_, setting)| of(&setting.takes))
+        .map(|(block, setting)| format!("{}.{}", block.name, setting.name))
+        .collect()
+}
+
+/// What can be explained, in a few lines.
+#[must_use]
+pub fn topics() -> String {
+    let mut out = String::from("pipe explain WORD tells about:\n\n  blocks     ");
+    out.push_str(&all_blocks().map(|block| block.name).collect::<Vec<_>>().join(" "));
+    out.push_str("\n  settings   by name or path: epochs, train.epochs\n  lists      ");
+    let many: BTreeSet<&str> = FAMILIES.iter().map(|family| family.many).collect();
+    let lists = many.into_iter().map(|many| if many.contains(' ') { format!("\"{many}\"") } else { many.to_owned() });
+    out.push_str(&entries::wrapped(&lists.collect::<Vec<_>>().join(" "), 13));
+    out.push_str("\n  operations each by its name: focal, adamw, resize, resnet18\n  codes      ");
+    let codes = Code::ALL.iter().map(|code| code.id()).collect::<Vec<_>>().join(" ");
+    out.push_str(&entries::wrapped(&codes, 13));
+    out.push('\n');
+    out
+}
