@@ -54,9 +54,6 @@ fn headline(reader: &mut Reader<'_>, axes: &[Axis], variants: &[Variant]) -> Opt
 }
 
 fn calls_best(expr: &Expr) -> bool {
-    match &expr.kind {
-        ExprKind::Call { callee, .. } => matches!(&callee.kind, ExprKind::Name(name) if name == "best"),
-        ExprKind::Name(name) => name == "best",
-        _ => false,
-    }
+    let called = if let ExprKind::Call { callee, .. } = &expr.kind { callee.as_ref() } else { expr };
+    matches!(&called.kind, ExprKind::Name(name) if name == "best")
 }
