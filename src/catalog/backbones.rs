@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::networks::NETWORKS;
-use super::{Default, Family, Operation, Parameter, SHARE, Takes, number, optional, required};
+use super::{Default, Family, Operation, Parameter, SHARE, Takes, datasets, number, optional, required};
 use crate::study::{Filter, Normalize};
 
 /// A network of the catalog; it is written, compared and hashed by its name.
@@ -487,7 +487,10 @@ pub const WEIGHTS: Family = Family {
         Operation {
             name: "file",
             about: "A safetensors file with timm's tensor names.",
-            parameters: &[required("path", Takes::Path, "the file, from the study file's folder")],
+            parameters: &[
+                required("path", Takes::Path, "the file, from the study file's folder"),
+                optional("trained_on", Takes::Word(datasets::NAMES), "the public data set they were trained on"),
+            ],
             later: &["sha256"],
             source: "",
             examples: &["file(\"x.safetensors\")"],

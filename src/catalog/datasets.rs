@@ -62,6 +62,12 @@ pub fn overlap(trained_on: &str, card: &Card) -> bool {
     trained_on == card.name || card.shares.contains(&trained_on)
 }
 
+/// A data set's name in print.
+#[must_use]
+pub fn title(name: &str) -> &str {
+    CARDS.iter().find(|card| card.name == name).map_or(name, |card| card.title)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

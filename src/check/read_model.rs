@@ -38,6 +38,9 @@ pub(super) fn model(reader: &mut Reader<'_>) -> Model {
     let backbone = bound.as_ref().and_then(|bound| Backbone::named(bound.operation.name));
     let weights = bound.as_ref().and_then(|bound| bound.operation("weights")).and_then(weights);
     let drop_path = bound.as_ref().and_then(|bound| bound.number("drop_path")).filter(|share| *share > 0.0);
+    // What the card says of them is no part of the study: it changes no result, only whether one is allowed.
+    let trained_on = bound.as_ref().and_then(|bound| bound.operation("weights")?.word("trained_on"));
+    reader.trained_on = trained_on;
     let freeze = reader.operation(table("model"), "freeze").as_ref().and_then(freeze);
     Model {
         backbone: backbone.unwrap_or_else(Backbone::any),

@@ -67,6 +67,8 @@ pub(super) struct Reader<'a> {
     pub(super) places: Places,
     /// What was read so far, as text.
     pub(super) meant: Meanings,
+    /// The public data set that the first weights were trained on, as the author says.
+    pub(super) trained_on: Option<&'static str>,
     written: IndexMap<String, Written<'a>>,
     varies: IndexMap<String, Vary<'a>>,
     /// Settings whose value was wrong (reported), or that nobody can know because of another problem.
@@ -92,6 +94,7 @@ impl<'a> Reader<'a> {
             evaluator,
             places: Places::default(),
             meant: Meanings::new(),
+            trained_on: None,
             written: IndexMap::new(),
             varies: IndexMap::new(),
             poisoned: BTreeSet::new(),

@@ -11,7 +11,7 @@ use super::recall::recalled;
 use super::{
     Choice, Compare, Report, Variant, compare, names_a_folder, read_data, read_model, report, rules, take, vary,
 };
-use crate::catalog::blocks;
+use crate::catalog::{blocks, datasets};
 use crate::data::{self, Dataset};
 use crate::diag::{Diagnostic, Problems};
 use crate::host::Host;
@@ -230,7 +230,14 @@ fn leakage(world: World<'_>, study: &Study, dataset: Option<&Dataset>, reader: &
     let grouped = reader.is_written("data.group") || matches!(study.data.source, Source::Phantoms { .. });
     // Only E0301 wants it, and reading a table twice takes time.
     let patient_column = if grouped { None } else { data::patient_column(&study.data.source, world.base, world.host) };
-    let facts = Facts::of(study, &reader.places, dataset);
+    let mut facts = Facts::of(study, &reader.places, dataset);
+    if let Some(trained_on) = reader.trained_on
+        && let Some(columns) = data::column_names(&study.data.source, world.base, world.host)
+        && let Some(card) = datasets::recognise(&columns)
+        && datasets::overlap(trained_on, card)
+    {
+        facts.first_weights = Some(datasets::title(trained_on).to_owned());
+    }
     let context = leakage::Context {
         facts: &facts,
         places: &reader.places,
@@ -248,6 +255,12 @@ fn leakage(world: World<'_>, study: &Study, dataset: Option<&Dataset>, reader: &
 /// Reads the table and checks the study against it, as far as the settings it needs are sound.
 fn dataset(world: World<'_>, study: &Study, reader: &mut Reader<'_>, datasets: &mut Datasets) -> Option<usize> {
     if !reader.block_sound("data") || !reader.sound(&["split.cv", "split.holdout"]) {
+        if reader.sound(&["data.table"]) {
+            let mut found = Problems::new();
+            let sound = |path: &str| reader.sound(&[path]);
+            data::look(&study.data, &study.split, world.base, world.host, &reader.places, &sound, &mut found);
+            reader.evaluator.problems.extend(found);
+        }
         return None;
     }
     let slices = if reader.sound(&["evaluate.slices"]) { study.evaluate.slices.clone() } else { Vec::new() };

@@ -53,6 +53,32 @@ pub fn build_unseen(study: &Study, base: &Path, host: &dyn Host) -> Option<Datas
     assemble(&study.data, &study.split, &[], study.seed, base, host, &places, false, &mut Problems::new())
 }
 
+/// Looks whether the table is there and has the columns that are named, as far as the settings that name them are
+/// `sound`: what is wrong with another setting hides nothing of that.
+pub fn look(
+    data: &Data,
+    split: &Split,
+    base: &Path,
+    host: &dyn Host,
+    places: &Places,
+    sound: &dyn Fn(&str) -> bool,
+    problems: &mut Problems,
+) {
+    let mut named: Vec<(&str, &str)> = Vec::new();
+    named.extend(data.image.as_ref().map(|image| ("data.image", image.column.as_str())));
+    named.push(("data.label", &data.label));
+    named.extend(group_column(data).map(|column| ("data.group", column)));
+    named.extend(data.keep.iter().flat_map(keep::columns).map(|column| ("data.keep", column)));
+    named.extend(split.holdout_rows.iter().flat_map(keep::columns).map(|column| ("split.holdout", column)));
+    named.extend(folds_column(&split.cv).map(|column| ("split.cv", column)));
+    let uses: Vec<Use<'_>> = named
+        .into_iter()
+        .filter(|(setting, _)| sound(setting))
+        .map(|(setting, column)| Use { column, at: places.nearest(setting) })
+        .collect();
+    source::open(&data.source, &uses, base, host, places, problems);
+}
+
 /// The column that holds file names, and where the files lie.
 struct Files {
     column: String,

@@ -28,7 +28,7 @@ use crate::host::Host;
 use crate::record::Portion;
 
 pub use alone::Alone;
-pub use build::{build, build_unseen};
+pub use build::{build, build_unseen, look};
 pub use source::{column_names, patient_column, read_column, whole_table};
 
 /// Images of patients with classes.

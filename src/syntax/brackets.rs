@@ -16,6 +16,8 @@ const MOST_REPORTS: usize = 200;
 enum Unbalanced {
     /// `open` (a token) is still open when `arrives` comes; it ought to close before it. `None`: the end.
     Unclosed { open: usize, arrives: Option<usize> },
+    /// A call in a list is still open when the next line begins the list's next element.
+    UnclosedElement { open: usize, next: usize },
     /// `close` closes nothing.
     Stray { close: usize },
     /// `open` is closed by a bracket of another kind.
@@ -52,14 +54,16 @@ pub(super) fn balance(
     repairs: &mut Vec<Repair>,
     problems: &mut Problems,
 ) -> Result<(), usize> {
-    let plain = Matcher { text, tokens, guess: Guess::Nothing }.run()?;
+    let matcher = |guess, slips| Matcher { text, tokens, guess, slips }.run();
+    let plain = matcher(Guess::Nothing, false)?;
     if plain.is_empty() {
         return Ok(());
     }
-    let by_blocks = Matcher { text, tokens, guess: Guess::Blocks }.run()?;
-    let by_lines = Matcher { text, tokens, guess: Guess::Lines }.run()?;
+    let by_blocks = matcher(Guess::Blocks, false)?;
+    let by_lines = matcher(Guess::Lines, false)?;
+    let by_slips = [matcher(Guess::Blocks, true)?, matcher(Guess::Nothing, true)?];
     // the fewest mistakes explain the text best; among equals the most helpful places
-    let found = [by_blocks, by_lines, plain].into_iter().min_by_key(Vec::len).unwrap_or_default();
+    let found = [by_blocks, by_lines, plain].into_iter().chain(by_slips).min_by_key(Vec::len).unwrap_or_default();
     let span = |token: usize| {
         tokens.get(token).map_or(Span::new(file, base, base), |t| Span::new(file, base + t.start, base + t.end))
     };
@@ -70,9 +74,20 @@ pub(super) fn balance(
     };
     for (turn, unbalanced) in found.into_iter().enumerate() {
         match unbalanced {
-            Unbalanced::Unclosed { open, arrives } => {
+            Unbalanced::Unclosed { open, .. } | Unbalanced::UnclosedElement { open, .. } => {
+                let arrives = match unbalanced {
+                    Unbalanced::Unclosed { arrives, .. } => arrives,
+                    Unbalanced::UnclosedElement { next, .. } => Some(next),
+                    Unbalanced::Stray { .. } | Unbalanced::Mismatch { .. } => None,
+                };
                 let close = closing(word(open));
-                let before = arrives.unwrap_or(tokens.len());
+                let mut before = arrives.unwrap_or(tokens.len());
+                // The comma behind a list's element stays behind it.
+                if let (Unbalanced::UnclosedElement { .. }, Some(comma)) = (unbalanced, last_before(tokens, before))
+                    && word(comma) == ","
+                {
+                    before = comma;
+                }
                 let virtually_closed = arrives.and_then(|at| tokens.get(at)).filter(|t| t.start == t.end);
                 let place = virtually_closed.map_or_else(|| end_before(tokens, before), |t| t.start);
                 repairs.push(Repair {
@@ -128,9 +143,14 @@ pub(super) fn balance(
     Ok(())
 }
 
-/// The end of the last token that counts before token `before`.
+/// The last token that counts before token `before`.
+fn last_before(tokens: &[Token], before: usize) -> Option<usize> {
+    tokens.get(..before).unwrap_or(tokens).iter().rposition(|t| t.counts())
+}
+
+/// Where it ends.
 fn end_before(tokens: &[Token], before: usize) -> usize {
-    tokens.get(..before).unwrap_or(tokens).iter().rev().find(|t| t.counts()).map_or(0, |t| t.end)
+    last_before(tokens, before).and_then(|at| tokens.get(at)).map_or(0, |t| t.end)
 }
 
 /// The line as it ought to be, from the word before the bracket: `rotate(10deg)]`. Only if it is short.
@@ -168,6 +188,8 @@ struct Matcher<'a> {
     text: &'a str,
     tokens: &'a [Token],
     guess: Guess,
+    /// Is a bracket of another kind taken for a slip, not for one that came too early?
+    slips: bool,
 }
 
 impl Matcher<'_> {
@@ -222,6 +244,11 @@ impl Matcher<'_> {
     /// What the start of a line says about brackets that ought to be closed by now.
     fn new_line(&self, at: usize, indent: usize, line: usize, stack: &mut Vec<Level>, found: &mut Vec<Unbalanced>) {
         while let Some(top) = stack.last().copied() {
+            if top.closing == ")" && self.is_next_element(at, indent, line, stack) {
+                found.push(Unbalanced::UnclosedElement { open: top.token, next: at });
+                stack.pop();
+                continue;
+            }
             let closes = self.word(at) == "}" && self.tokens.get(at).is_some_and(|t| t.kind == Kind::Close);
             let unclosed = if top.closing != "}" {
                 self.starts_entry(at)
@@ -240,6 +267,18 @@ impl Matcher<'_> {
             found.push(Unbalanced::Unclosed { open: top.token, arrives: Some(at) });
             stack.pop();
         }
+    }
+
+    /// Does the line begin like the one on which the innermost call did, in a list that has its elements on lines?
+    fn is_next_element(&self, at: usize, indent: usize, line: usize, stack: &[Level]) -> bool {
+        let [.., list, call] = stack else { return false };
+        let opens = self.tokens.get(at + 1).is_some_and(|t| t.kind == Kind::Open && t.text(self.text) == "(");
+        list.closing == "]"
+            && list.line < call.line
+            && call.line < line
+            && call.indent == indent
+            && self.tokens.get(at).is_some_and(|t| t.kind == Kind::Word)
+            && opens
     }
 
     fn in_parentheses(&self, stack: &[Level]) -> bool {
@@ -271,7 +310,15 @@ impl Matcher<'_> {
         let hole = self.tokens.get(at).is_some_and(|t| t.kind == Kind::HoleClose);
         let fits = |level: &Level| level.closing == close && (self.word(level.token) == "${") == hole;
         // a bracket in a hole closes nothing outside of it
+        let slip = |level: &Level| self.slips && !fits(level) && level.closing != "}" && close != "}";
         let floor = if hole { 0 } else { stack.iter().rposition(|l| self.word(l.token) == "${").map_or(0, |l| l + 1) };
+        if let Some(top) = stack.last().copied().filter(slip)
+            && stack.len() > floor
+        {
+            found.push(Unbalanced::Mismatch { open: top.token, close: at });
+            stack.pop();
+            return;
+        }
         if let Some(below) = stack.iter().rposition(fits).filter(|below| *below >= floor) {
             for level in stack.drain(below..).skip(1).rev() {
                 found.push(Unbalanced::Unclosed { open: level.token, arrives: Some(at) });

@@ -75,12 +75,12 @@ impl Problems {
 
     /// E0304: a choice that looks at the fold whose score is reported. `block`: is there a `split` block?
     pub fn selection_on_reported_fold(&mut self, who: &str, what: &str, cv: Span, at: Span, block: bool) {
-        let line = if block { "validation = 10%  (in `split`)" } else { "split { validation = 10% }" };
+        let line = if block { "in `split`:\n  validation = 10%" } else { "split { validation = 10% }" };
         self.push(
             Diagnostic::new(Code::E0304, format!("{who} would look at the very fold whose score is reported"))
                 .label(at, what)
                 .label(cv, "each fold is scored and reported")
-                .help(format!("give training its own patients to look at:  {line}")),
+                .help(format!("give training its own patients to look at{} {line}", if block { "," } else { ": " })),
         );
     }
 
