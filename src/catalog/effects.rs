@@ -13,7 +13,7 @@ pub enum Over {
     Training,
     /// What training may look at: the inner validation patients or, where there are none, the reported fold.
     Watched,
-    /// The reported images.
+    /// The reported images of every fold, which together are all its patients.
     Scored,
     /// Every image of the study.
     Everybody,
@@ -87,7 +87,10 @@ pub fn effect(family: &str, operation: &str, word: Option<&str>) -> Option<Effec
         ("sampler", "balanced") => Effect { random: true, order: true, ..fitted(Over::Training) },
         ("choice of epoch", "last") => BY_ITSELF,
         ("metric", _) => JUDGES,
-        ("unit" | "acceptance" | "test", _) => BY_ITSELF,
+        ("headline", "best") => fitted(Over::Scored),
+        ("unit" | "acceptance" | "test" | "way to make intervals" | "slice" | "pool" | "fixed operation", _) => {
+            BY_ITSELF
+        }
         (_, _) => return None,
     };
     Some(effect)

@@ -102,6 +102,7 @@ pub const TESTS: Family = Family {
     later: &["permutation", "delong", "mcnemar", "wilcoxon", "t_test"],
 };
 
+const DRAWN: &[&str] = &["patient", "image"];
 const METHODS: &[&str] = &["percentile", "bca"];
 
 /// How often patients are drawn.
@@ -123,6 +124,7 @@ pub const INTERVALS: Family = Family {
                     0.95,
                     "share of the intervals that hold the figure in the long run",
                 ),
+                word("unit", DRAWN, "patient", "what is drawn; images only where each is its own patient"),
                 word("method", METHODS, "percentile", "quantiles of the draws, or corrected for bias and skewness"),
             ],
             later: &[],

@@ -333,7 +333,9 @@ pub(super) fn evaluate(reader: &mut Reader<'_>, group: &Group) -> Evaluate {
     let tta = reader.operations(table("evaluate"), "tta").unwrap_or_default();
     let tta = tta.iter().filter_map(|step| Some(Changed::Flip { horizontal: step.word("axis")? == "horizontal" }));
     let tta = tta.collect();
-    let intervals = match reader.operation(table("evaluate"), "intervals") {
+    let bound = reader.operation(table("evaluate"), "intervals");
+    reader.drawn_by_image = bound.as_ref().is_some_and(|bound| bound.word("unit") == Some("image"));
+    let intervals = match bound {
         None => Some(Bootstrap { replicates: 1000, level: 0.95, method: IntervalMethod::Percentile }),
         Some(bound) => bootstrap(&bound),
     };

@@ -69,6 +69,8 @@ pub(super) struct Reader<'a> {
     pub(super) meant: Meanings,
     /// The public data set that the first weights were trained on, as the author says.
     pub(super) trained_on: Option<&'static str>,
+    /// Do the intervals draw images?
+    pub(super) drawn_by_image: bool,
     written: IndexMap<String, Written<'a>>,
     varies: IndexMap<String, Vary<'a>>,
     /// Settings whose value was wrong (reported), or that nobody can know because of another problem.
@@ -95,6 +97,7 @@ impl<'a> Reader<'a> {
             places: Places::default(),
             meant: Meanings::new(),
             trained_on: None,
+            drawn_by_image: false,
             written: IndexMap::new(),
             varies: IndexMap::new(),
             poisoned: BTreeSet::new(),

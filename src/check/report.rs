@@ -7,15 +7,16 @@ use super::take::{Slot, Typed, take};
 use super::vary::Axis;
 use super::{Headline, Report, Variant, compare, read_model};
 use crate::catalog::{Takes, blocks, metrics};
+use crate::leakage::{Explained, flow};
 use crate::syntax::ast::{Expr, ExprKind};
 
 /// Reads the block of a study whose variants are known.
-pub(super) fn read(reader: &mut Reader<'_>, axes: &[Axis], variants: &[Variant]) -> Report {
+pub(super) fn read(reader: &mut Reader<'_>, axes: &[Axis], variants: &[Variant], seen: &mut [Explained]) -> Report {
     let html = reader.text(&blocks::REPORT, "html").map(PathBuf::from);
-    Report { html, headline: headline(reader, axes, variants) }
+    Report { html, headline: headline(reader, axes, variants, seen) }
 }
 
-fn headline(reader: &mut Reader<'_>, axes: &[Axis], variants: &[Variant]) -> Option<Headline> {
+fn headline(reader: &mut Reader<'_>, axes: &[Axis], variants: &[Variant], seen: &mut [Explained]) -> Option<Headline> {
     let (expr, scope) = reader.expression("report.headline")?;
     if variants.len() < 2 {
         // A `vary` that was wrong has been told.
@@ -43,7 +44,13 @@ fn headline(reader: &mut Reader<'_>, axes: &[Axis], variants: &[Variant]) -> Opt
         | Typed::Absent => return None,
     };
     let sealed = |variant: &Variant| variant.study.split.holdout > 0.0 || variant.study.split.holdout_rows.is_some();
-    if let Some(variant) = variants.iter().find(|variant| !sealed(variant))
+    let mut leaking = None;
+    for (variant, explained) in variants.iter().zip(seen) {
+        if flow::headline(&mut explained.flow, sealed(variant)) {
+            leaking.get_or_insert(variant);
+        }
+    }
+    if let Some(variant) = leaking
         && reader.sound(&["split.holdout"])
     {
         let folds = variant.study.split.cv.folds;

@@ -91,6 +91,7 @@ pub(super) fn read<'a>(
         reader.evaluator.mark_all_used();
     }
     let axes = vary::axes(&mut reader);
+    let first = seen.len();
     let common = reader.common();
     let mut grid = Grid { variants: Vec::new(), compare: None, report: Report::default(), whole: true };
     let mut found = Vec::new();
@@ -132,7 +133,7 @@ pub(super) fn read<'a>(
     }
     tell(&mut reader, &found, &grid.variants);
     grid.compare = compare::read(&mut reader, &axes, &grid.variants);
-    grid.report = report::read(&mut reader, &axes, &grid.variants);
+    grid.report = report::read(&mut reader, &axes, &grid.variants, seen.get_mut(first..).unwrap_or_default());
     if grid.whole {
         size(&mut reader, &axes, &grid.variants, &datasets.built);
         same_images(&mut reader, &grid, &datasets.built);
@@ -231,6 +232,8 @@ fn leakage(world: World<'_>, study: &Study, dataset: Option<&Dataset>, reader: &
     // Only E0301 wants it, and reading a table twice takes time.
     let patient_column = if grouped { None } else { data::patient_column(&study.data.source, world.base, world.host) };
     let mut facts = Facts::of(study, &reader.places, dataset);
+    let single = dataset.is_some_and(|dataset| dataset.images.len() == dataset.patients.len());
+    facts.drawn_by_image = reader.drawn_by_image && !single;
     if let Some(trained_on) = reader.trained_on
         && let Some(columns) = data::column_names(&study.data.source, world.base, world.host)
         && let Some(card) = datasets::recognise(&columns)

@@ -274,6 +274,7 @@ fn assemble(
     let mut known = vec![files.column.as_str(), &data.label];
     known.extend(group_column(data).into_iter().chain(folds_column(&split.cv)));
     known.extend(split.holdout_rows.iter().flat_map(keep::columns));
+    known.extend(slices.iter().map(|slice| slice.column.as_str()));
     let alone = alone::columns(&table, &rows, &dataset.images, dataset.classes.len(), &known);
     let columns = slice_columns(slices, &table, &rows, places, found);
     Some(Dataset { given_folds, given_holdout, alone, columns, ..dataset })

@@ -88,6 +88,7 @@ codes! {
     W0505 "early stopping that cannot act",
     W0506 "a mirrored image of a class that names a side",
     W0602 "accuracy as primary metric on unbalanced classes",
+    E0603 "intervals that draw images where patients have several",
     E0701 "`vary` names no setting",
     W0702 "a grid of very many trainings",
     E0703 "a baseline that is no variant",

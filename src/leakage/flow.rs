@@ -80,6 +80,23 @@ pub fn watches(study: &Study) -> bool {
         || matches!(study.train.keep, KeepEpoch::Best(_))
 }
 
+/// The parts that the folds deal out.
+const FOLDS: Parts = Parts::all_but_holdout();
+
+/// Adds the choice of the best variant by the scores of all folds, and the headline that tells its score: on the
+/// hold-out, if there is one. True if that leaks.
+pub fn headline(flow: &mut Flow, held_out: bool) -> bool {
+    let of_folds = flow.scores.iter().filter(|score| score.on == Part::Evaluation);
+    let inputs = of_folds.map(|score| score.predictor).collect();
+    let over = if over("headline", "best", None) == Over::Scored { FOLDS } else { Parts::NONE };
+    let predictor = flow.values.len();
+    let name = "best variant".to_owned();
+    flow.values.push(Value { what: What::Winner, name, setting: "report.headline", over, inputs });
+    let on = if held_out { Part::Holdout } else { Part::Evaluation };
+    flow.scores.push(Score { name: "the headline", predictor, on });
+    flow.leaks().iter().any(|leak| leak.fit == predictor && leak.through.is_none())
+}
+
 /// A flow under way.
 struct Builder<'a> {
     study: &'a Study,
@@ -112,7 +129,7 @@ impl Builder<'_> {
             Over::Nobody => Parts::NONE,
             Over::Training => Parts::of(&[Part::Train]),
             Over::Watched => Parts::of(&[watched]),
-            Over::Scored => Parts::of(&[Part::Evaluation]),
+            Over::Scored => FOLDS,
             Over::Everybody => Parts::of(&everybody),
             Over::Card if self.facts.first_weights.is_some() => Parts::of(&everybody),
             Over::Card => Parts::NONE,
@@ -234,7 +251,7 @@ pub fn of(study: &Study, facts: &Facts) -> Flow {
         let name = "mean of the folds' networks";
         let all = builder.add(What::Network, name, "split.cv", Over::Nobody, &[network]);
         if let Some(value) = builder.flow.values.get_mut(all) {
-            value.over = Parts::of(&[Part::Train, Part::Validation, Part::Evaluation]);
+            value.over = FOLDS;
         }
         builder.score("the score of the hold-out", all, statistic, Part::Holdout);
     }

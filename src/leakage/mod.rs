@@ -66,6 +66,12 @@ impl Parts {
     /// No part.
     pub const NONE: Self = Self(0);
 
+    /// Everybody who is in a fold.
+    #[must_use]
+    pub const fn all_but_holdout() -> Self {
+        Self(1 | 2 | 4)
+    }
+
     /// These parts.
     #[must_use]
     pub fn of(parts: &[Part]) -> Self {
@@ -135,6 +141,8 @@ pub enum What {
     Network,
     /// What the network says of the images of a part.
     Predictions(Part),
+    /// Which of several variants is the best.
+    Winner,
 }
 
 /// One value of a fold.
@@ -306,6 +314,17 @@ mod tests {
         assert_eq!(flow.seen(3), Parts::of(&[Part::Train, Part::Validation]));
         assert!(flow.leaks().is_empty());
         assert_eq!(flow.seen(3).to_string(), "train, validation");
+    }
+
+    #[test]
+    fn the_winner_is_told_where_it_was_not_chosen() {
+        let flow = Flow {
+            values: vec![value(&[Part::Train], &[])],
+            scores: vec![Score { name: "", predictor: 0, on: Part::Evaluation }],
+            sharing: vec![],
+        };
+        assert!(flow::headline(&mut flow.clone(), false));
+        assert!(!flow::headline(&mut flow.clone(), true));
     }
 
     #[test]

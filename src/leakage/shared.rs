@@ -16,6 +16,8 @@ pub struct Facts {
     pub in_several_folds: Vec<String>,
     /// Patients with images in the table's hold-out and with others in the folds, by name.
     pub held_out_and_not: Vec<String>,
+    /// Do the intervals draw images where patients may have several?
+    pub drawn_by_image: bool,
     /// What the first weights were trained on, if that is this study's data.
     pub first_weights: Option<String>,
 }

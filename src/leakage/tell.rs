@@ -37,6 +37,14 @@ pub fn tell(study: &Study, flow: &Flow, context: &Context<'_>, problems: &mut Pr
             None => fitted(flow, &leak, context, &mut found),
         }
     }
+    if context.facts.drawn_by_image
+        && let Group::Column(column) = &study.data.group
+        && (context.sound)("evaluate.intervals")
+    {
+        // The engine draws whole patients, whatever an author accepts.
+        let at = context.places.get("evaluate.intervals.unit");
+        problems.images_drawn(column, at, context.places.get("data.group"));
+    }
     let at = context.places.get("evaluate.leak");
     match &study.evaluate.leak {
         None => problems.extend(found),
@@ -122,6 +130,8 @@ fn fitted(flow: &Flow, leak: &Leak, context: &Context<'_>, found: &mut Problems)
             let from = context.facts.first_weights.as_deref().unwrap_or("these images");
             found.weights_have_seen(from, places.nearest("model.backbone.weights"), scored);
         }
+        // Told where all variants are known.
+        What::Winner => {}
         // Nothing that is fitted to the training part alone can reach a score but through a sharing.
         What::Images(_) | What::Augmented | What::Balance | What::Network | What::Predictions(_) => {
             found.fitted_where_scored(&fit.name, score.name, places.nearest(fit.setting), scored);

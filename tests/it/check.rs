@@ -98,7 +98,8 @@ fn place(family: &Family, example: &str) -> Option<String> {
         "limit" => format!("  data.limit = {example}\n"),
         "way to read labels" => format!("  data.labels = {example}\n"),
         "group" => format!("  data.group = {example}\n"),
-        "data source" | "image source" | "backbone" | "set of weights" | "device" | "test" | "headline" | "acceptance" => {
+        "data source" | "image source" | "backbone" | "set of weights" | "device" | "test" | "headline"
+        | "acceptance" => {
             return None;
         }
         other => panic!("no place for a {other}"),

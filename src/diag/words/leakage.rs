@@ -115,6 +115,16 @@ impl Problems {
         );
     }
 
+    /// E0603: intervals that take one patient's images for independent ones.
+    pub fn images_drawn(&mut self, column: &str, at: Option<Span>, group: Option<Span>) {
+        self.push(
+            Diagnostic::new(Code::E0603, "intervals over images would be too narrow: one patient's images are alike")
+                .at(at, "draws images as if they were independent")
+                .at(group, format!("{} says which belong together", name(column)))
+                .help("draw whole patients:  unit = patient"),
+        );
+    }
+
     /// W0312: each leak of a study that accepts them, as a statement that the report repeats.
     pub fn accept_leaks(&mut self, found: Self, at: Option<Span>) {
         for leak in found.sorted() {

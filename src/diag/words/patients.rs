@@ -187,7 +187,7 @@ impl Problems {
             )
             .at(at, "a network may learn the one instead of the other")
             .help(format!(
-                "look at the figures of one value by itself:\n  keep = `{}` == \"{}\"",
+                "judge each of its values by itself, in `evaluate`:\n  slices = [`{0}`]\nor keep one:\n  keep = `{0}` == \"{1}\"",
                 shown(column),
                 shown(common)
             )),
