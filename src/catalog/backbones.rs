@@ -329,6 +329,7 @@ pub struct ResNet {
 
 /// A ResNet v2 (He et al. 2016).
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "switches that are set independently")]
 pub struct ResNetV2 {
     /// 1x1, 3x3, 1x1 with four times the channels out; else two 3x3.
     pub bottleneck: bool,
