@@ -589,9 +589,26 @@ pub enum Weights {
     /// Random.
     None,
     /// `file("x.safetensors")`, relative to the study file's folder.
-    File(PathBuf),
-    /// Looked up: the weights folder, then the Hugging Face cache.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What its bytes' SHA-256 must be, 64 hexadecimal digits.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sha256: Option<String>,
+    },
+    /// `hub("org/name")`: the repository's `model.safetensors`.
+    Hub {
+        /// `organisation/name` on the Hugging Face hub.
+        repository: String,
+        /// A branch, a tag or a commit.
+        revision: String,
+    },
+    /// Trained on ImageNet-1k: looked up in the weights folder, then the Hugging Face cache.
     Imagenet,
+    /// Trained on ImageNet-21k, looked up in the same way.
+    Imagenet21k,
+    /// Noisy Student's, trained on ImageNet-1k and unlabelled JFT-300M, looked up in the same way.
+    NoisyStudent,
 }
 
 impl Weights {
@@ -600,9 +617,35 @@ impl Weights {
     pub fn word(&self) -> Option<&'static str> {
         match self {
             Self::Imagenet => Some("imagenet"),
-            Self::None | Self::File(_) => None,
+            Self::Imagenet21k => Some("imagenet21k"),
+            Self::NoisyStudent => Some("noisy_student"),
+            Self::None | Self::File { .. } | Self::Hub { .. } => None,
         }
     }
+
+    /// Is this a SHA-256, 64 hexadecimal digits?
+    #[must_use]
+    pub fn is_sha256(text: &str) -> bool {
+        text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+    }
+
+    /// Is this `organisation/name` as the hub names repositories?
+    #[must_use]
+    pub fn is_repository(text: &str) -> bool {
+        text.split_once('/').is_some_and(|(organisation, name)| is_plain(organisation) && is_plain(name))
+    }
+
+    /// Can this be a branch, a tag or a commit?
+    #[must_use]
+    pub fn is_revision(text: &str) -> bool {
+        text.len() <= 200 && text.split('/').all(is_plain)
+    }
+}
+
+/// Names become parts of a folder's name and of an address: plain characters, and nothing that climbs.
+fn is_plain(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !text.is_empty() && text.len() <= 96 && text.chars().all(plain) && !text.starts_with('.') && !text.contains("..")
 }
 
 /// `freeze`: what keeps its first weights. Frozen batch norms keep their statistics too.

@@ -385,7 +385,7 @@ const WEIGHTS_PARAMETER: Parameter = Parameter {
     name: "weights",
     takes: Takes::Operation(&WEIGHTS),
     default: Default::Word("none"),
-    about: "first weights: `none`, `imagenet` or `file(\"x.safetensors\")`",
+    about: "first weights: `none`, a word such as `imagenet`, `file(\"x.safetensors\")` or `hub(\"org/name\")`",
 };
 
 const DROP_PATH: Parameter = number(
@@ -486,15 +486,43 @@ pub const WEIGHTS: Family = Family {
             examples: &["imagenet"],
         },
         Operation {
+            name: "imagenet21k",
+            about: "Weights trained on the 21 843 classes of ImageNet-21k, looked up in the same way.",
+            parameters: &[],
+            later: &[],
+            source: "Dosovitskiy et al. 2020; timm",
+            examples: &["imagenet21k"],
+        },
+        Operation {
+            name: "noisy_student",
+            about: "Weights trained on ImageNet and 300 million images without labels, looked up in the same way.",
+            parameters: &[],
+            later: &[],
+            source: "Xie et al. 2020; timm",
+            examples: &["noisy_student"],
+        },
+        Operation {
             name: "file",
             about: "A safetensors file with timm's tensor names.",
             parameters: &[
                 required("path", Takes::Path, "the file, from the study file's folder"),
                 optional("trained_on", Takes::Word(datasets::NAMES), "the public data set they were trained on"),
+                optional("sha256", Takes::Text, "what the SHA-256 of its bytes must be, 64 hexadecimal digits"),
             ],
-            later: &["sha256"],
+            later: &[],
             source: "",
             examples: &["file(\"x.safetensors\")"],
+        },
+        Operation {
+            name: "hub",
+            about: "`model.safetensors` of a repository of the Hugging Face hub, with timm's tensor names.",
+            parameters: &[
+                required("repository", Takes::Text, "`organisation/name`"),
+                optional("revision", Takes::Text, "a branch, a tag or a commit; `main` when not written"),
+            ],
+            later: &[],
+            source: "",
+            examples: &["hub(\"timm/resnet18.a1_in1k\")"],
         },
     ],
     later: &[],

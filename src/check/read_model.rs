@@ -36,7 +36,7 @@ pub(super) fn model(reader: &mut Reader<'_>) -> Model {
         reader.poison("model.backbone");
     }
     let backbone = bound.as_ref().and_then(|bound| Backbone::named(bound.operation.name));
-    let weights = bound.as_ref().and_then(|bound| bound.operation("weights")).and_then(weights);
+    let weights = bound.as_ref().and_then(|bound| bound.operation("weights")).and_then(|bound| weights(reader, bound));
     let drop_path = bound.as_ref().and_then(|bound| bound.number("drop_path")).filter(|share| *share > 0.0);
     // What the card says of them is no part of the study: it changes no result, only whether one is allowed.
     let trained_on = bound.as_ref().and_then(|bound| bound.operation("weights")?.word("trained_on"));
@@ -61,10 +61,32 @@ fn head(bound: &Bound) -> Head {
     Head { dropout: bound.number("dropout").unwrap_or(0.0), hidden, pool }
 }
 
-fn weights(bound: &Bound) -> Option<Weights> {
+fn weights(reader: &mut Reader<'_>, bound: &Bound) -> Option<Weights> {
+    let mut hold = |name: &str, text: Option<&str>, sound: fn(&str) -> bool, bounds: &str, help: &str| {
+        if let Some(text) = text.filter(|text| !sound(text)) {
+            let shown = format!("{text:?}");
+            reader.evaluator.problems.out_of_range(name, bounds, &shown, bound.place(name), help);
+        }
+    };
     match bound.operation.name {
-        "file" => bound.text("path").map(|path| Weights::File(PathBuf::from(path))),
+        "file" => {
+            let digest = bound.text("sha256");
+            let help = "copy it from the model's card, or from what `sha256sum` prints";
+            hold("sha256", digest, Weights::is_sha256, "a SHA-256, 64 hexadecimal digits", help);
+            let sha256 = digest.map(str::to_ascii_lowercase);
+            bound.text("path").map(|path| Weights::File { path: PathBuf::from(path), sha256 })
+        }
+        "hub" => {
+            let (repository, revision) = (bound.text("repository")?, bound.text("revision").unwrap_or("main"));
+            let help = "write  hub(\"timm/resnet18.a1_in1k\")";
+            hold("repository", Some(repository), Weights::is_repository, "`organisation/name` on the hub", help);
+            let help = "write  revision = \"main\"  or the commit's 40 digits";
+            hold("revision", Some(revision), Weights::is_revision, "a branch, a tag or a commit", help);
+            Some(Weights::Hub { repository: repository.to_owned(), revision: revision.to_owned() })
+        }
         "imagenet" => Some(Weights::Imagenet),
+        "imagenet21k" => Some(Weights::Imagenet21k),
+        "noisy_student" => Some(Weights::NoisyStudent),
         _ => Some(Weights::None),
     }
 }

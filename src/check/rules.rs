@@ -26,8 +26,8 @@ fn urls(reader: &mut Reader<'_>, study: &Study) {
     };
     let under = study.data.image.as_ref().map(|image| &image.under);
     let weights = match &study.model.weights {
-        Weights::File(path) => Some(path),
-        Weights::None | Weights::Imagenet => None,
+        Weights::File { path, .. } => Some(path),
+        Weights::None | Weights::Hub { .. } | Weights::Imagenet | Weights::Imagenet21k | Weights::NoisyStudent => None,
     };
     let named = [
         (table, "data.table", "data.table"),
@@ -49,7 +49,8 @@ fn network(reader: &mut Reader<'_>, study: &Study) {
         return;
     }
     let card = study.model.backbone.card();
-    if let (Weights::File(path), Some(at)) = (&study.model.weights, reader.places.get("model.backbone.weights")) {
+    if let (Weights::File { path, .. }, Some(at)) = (&study.model.weights, reader.places.get("model.backbone.weights"))
+    {
         let name = path.to_string_lossy();
         if is_pickle_name(&name) {
             reader.evaluator.problems.pickle(&name, at);

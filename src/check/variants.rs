@@ -208,7 +208,7 @@ fn check(world: World<'_>, reader: &mut Reader<'_>, study: &Study, datasets: &mu
 
 /// E0402 and E0902 as far as the file itself tells.
 fn weights_file(world: World<'_>, study: &Study, reader: &mut Reader<'_>) {
-    let (Weights::File(path), true) = (&study.model.weights, reader.sound(&["model.backbone"])) else { return };
+    let (Weights::File { path, .. }, true) = (&study.model.weights, reader.sound(&["model.backbone"])) else { return };
     let Some(at) = reader.places.get("model.backbone.weights") else { return };
     let full = world.base.join(path);
     let name = path.display().to_string();

@@ -19,6 +19,7 @@ mod reading;
 mod run;
 mod show;
 mod split;
+mod weights;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -88,6 +89,8 @@ enum Command {
     Completions(completions::Completions),
     /// Print the manual, or write its pages
     Man(completions::Man),
+    /// List, find, fetch, convert and check first weights
+    Weights(weights::Arguments),
 }
 
 /// What every command that reads a study takes.
@@ -196,6 +199,7 @@ pub fn main() -> ExitCode {
             Command::Lsp(arguments) => lsp::run(&arguments),
             Command::Completions(arguments) => completions::completions(&arguments),
             Command::Man(arguments) => completions::man(&arguments),
+            Command::Weights(arguments) => weights::run(&arguments),
         }
     });
     if let Ok(outcome) = outcome {
@@ -389,9 +393,15 @@ impl StoreArguments {
         self.store.join("nodes").is_dir().then(|| Store::open(&self.store).ok()).flatten()
     }
 
-    /// The first weights of each variant, each file read once; told as a problem when they are not there.
+    /// The first weights of each variant, each file read once; told as a problem when they are not there
+    /// and `fetch` does not get them.
     #[cfg(feature = "run")]
-    fn weights(&self, study: &StudyArguments, loaded: &Loaded) -> Result<Vec<Option<Arc<Found>>>, Outcomes> {
+    fn weights(
+        &self,
+        study: &StudyArguments,
+        loaded: &Loaded,
+        fetch: crate::exec::Fetch<'_>,
+    ) -> Result<Vec<Option<Arc<Found>>>, Outcomes> {
         let folders = self.folders();
         let mut read: Vec<(&Model, Option<Arc<Found>>)> = Vec::new();
         let mut all = Vec::with_capacity(loaded.checked.variants.len());
@@ -402,7 +412,8 @@ impl StoreArguments {
                 all.push(found.clone());
                 continue;
             }
-            let found = crate::exec::find_weights(variant, &loaded.checked.base, &folders).map_err(|problems| {
+            let found = crate::exec::find_weights(variant, &loaded.checked.base, &folders, fetch);
+            let found = found.map_err(|problems| {
                 study.tell(&loaded.map, &problems);
                 Outcomes::Errors
             })?;
@@ -424,7 +435,7 @@ impl StoreArguments {
     /// Plans a study for a command that only shows.
     fn plan(&self, study: &StudyArguments, loaded: Loaded) -> Result<crate::plan::Plan, Outcomes> {
         #[cfg(feature = "run")]
-        let weights = digests(&self.weights(study, &loaded)?);
+        let weights = digests(&self.weights(study, &loaded, None)?);
         #[cfg(not(feature = "run"))]
         let weights = Vec::new();
         let reading = reading::Reading::new(false);

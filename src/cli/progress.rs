@@ -174,6 +174,47 @@ impl Progress {
     }
 }
 
+/// Bytes that come over the network: a bar with speed and time left on a terminal, a line now and then elsewhere.
+pub(super) struct Bytes {
+    bar: Option<ProgressBar>,
+    told: std::cell::Cell<Option<Instant>>,
+    name: String,
+    quiet: bool,
+}
+
+impl Bytes {
+    pub(super) fn new(name: &str, quiet: bool) -> Self {
+        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
+            let bar = ProgressBar::new(0);
+            let style = "{prefix} {bar:28} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}, {eta} left";
+            if let Ok(style) = ProgressStyle::with_template(style) {
+                bar.set_style(style.progress_chars("━╸ "));
+            }
+            bar.set_prefix(name.to_owned());
+            bar
+        });
+        Self { bar, told: std::cell::Cell::new(None), name: name.to_owned(), quiet }
+    }
+
+    /// So many are there of so many.
+    pub(super) fn on(&self, have: u64, all: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(all);
+            bar.set_position(have);
+        } else if !self.quiet && self.told.get().is_none_or(|told| told.elapsed() >= PLAIN_EVERY) {
+            self.told.set(Some(Instant::now()));
+            talk(&format!("fetching {}: {} of {} MiB", self.name, have >> 20, all >> 20));
+        }
+    }
+
+    /// Leaves the terminal as it was.
+    pub(super) fn clear(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 /// `2.4 s`, `3 min 05 s`
 pub(super) fn duration(seconds: f64) -> String {
     if seconds < 60.0 {

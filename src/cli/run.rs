@@ -30,6 +30,9 @@ pub(super) struct Arguments {
     /// Worker threads [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     threads: Option<u32>,
+    /// Fetch no first weights from the Hugging Face hub; HF_HUB_OFFLINE=1 says the same
+    #[arg(long)]
+    offline: bool,
     /// No progress, only problems and the result
     #[arg(long, short)]
     quiet: bool,
@@ -54,6 +57,7 @@ mod with_engine {
 
     use super::super::progress::{Progress, duration};
     use super::super::reading::Reading;
+    use super::super::weights::{fetch, is_offline};
     use super::super::{Loaded, digests, print, talk, tell_variants};
     use super::{Arguments, Outcomes};
     use crate::check::{Device, RunBlock};
@@ -115,7 +119,9 @@ mod with_engine {
                 );
             }
         };
-        let weights = match arguments.store.weights(&arguments.study, &loaded) {
+        let get = |of: &crate::nn::weights::Repository| fetch(of, arguments.quiet);
+        let online: exec::Fetch<'_> = if is_offline(arguments.offline) { None } else { Some(&get) };
+        let weights = match arguments.store.weights(&arguments.study, &loaded, online) {
             Ok(weights) => weights,
             Err(outcome) => return outcome,
         };

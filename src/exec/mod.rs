@@ -19,7 +19,7 @@ use crate::diag::Problems;
 use crate::graph::Work;
 use crate::host::Host;
 use crate::nn::Network;
-use crate::nn::weights::{self, Found, Head, WeightsError};
+use crate::nn::weights::{self, Found, Head, HubError, Repository, WeightsError};
 use crate::plan::{Plan, Planned};
 use crate::record::{Environment, Evaluation, FoldRecord, Prediction, RECORD_VERSION, RunRecord, StudyRecord};
 use crate::stats;
@@ -136,16 +136,30 @@ fn say(talk: &Talk<'_>, event: Event) {
     }
 }
 
+/// How weights that are not on this machine are fetched, if they are; the file's place.
+pub type Fetch<'a> = Option<&'a dyn Fn(&Repository) -> Result<PathBuf, HubError>>;
+
 /// Finds the first weights of a variant's model; `base` is the study file's folder.
 ///
 /// # Errors
-/// The problem with its place: not on this machine, or not a weights file.
-pub fn find_weights(variant: &Variant, base: &Path, folders: &[PathBuf]) -> Result<Option<Found>, Problems> {
+/// The problem with its place: not on this machine and not to be had, or not a weights file.
+pub fn find_weights(
+    variant: &Variant,
+    base: &Path,
+    folders: &[PathBuf],
+    fetch: Fetch<'_>,
+) -> Result<Option<Found>, Problems> {
     let model: &Model = &variant.study.model;
     if model.weights == Weights::None {
         return Ok(None);
     }
-    weights::lookup(model, base, folders).map_err(|error| weights_problem(&variant.places, &error))
+    let found = match (weights::lookup(model, base, folders), fetch) {
+        (Err(WeightsError::NotFound { repository: Some(repository), .. }), Some(fetch)) => {
+            fetch(&repository).map_err(WeightsError::Hub).and_then(|path| weights::read(&path)).map(Some)
+        }
+        (found, _) => found,
+    };
+    found.map_err(|error| weights_problem(&variant.places, &error))
 }
 
 /// What is wrong with first weights, at the place that asks for them.
@@ -153,14 +167,16 @@ fn weights_problem(places: &Places, error: &WeightsError) -> Problems {
     let mut problems = Problems::new();
     let place = places.nearest("model.backbone.weights");
     match error {
-        WeightsError::NotFound { .. } | WeightsError::Unreadable { .. } => {
+        WeightsError::NotFound { .. } | WeightsError::Unreadable { .. } | WeightsError::Hub(_) => {
             problems.weights_not_found(place, &error.to_string(), error.help());
         }
-        WeightsError::Pickle => problems.pickled_weights(place, error.help()),
+        WeightsError::Pickle | WeightsError::RunsCode { .. } => problems.pickled_weights(place, error.help()),
         WeightsError::NotSafetensors { .. }
         | WeightsError::OtherModel { .. }
         | WeightsError::Mismatch { .. }
         | WeightsError::DataType { .. }
+        | WeightsError::NotTorch { .. }
+        | WeightsError::Digest { .. }
         | WeightsError::NotFinite { .. }
         | WeightsError::Unwritable { .. } => {
             problems.weights_do_not_fit(place, &error.to_string(), error.help());
@@ -337,7 +353,7 @@ fn portable(variant: &Planned) -> crate::study::Study {
     if let Some(image) = &mut study.data.image {
         image.under = last(&image.under);
     }
-    if let Weights::File(path) = &mut study.model.weights {
+    if let Weights::File { path, .. } = &mut study.model.weights {
         *path = last(path);
     }
     study

@@ -64,7 +64,10 @@ fn weights_name(weights: &Weights) -> &'static str {
     match weights {
         Weights::None => "none",
         Weights::Imagenet => "imagenet",
-        Weights::File(_) => "file",
+        Weights::Imagenet21k => "imagenet21k",
+        Weights::NoisyStudent => "noisy_student",
+        Weights::File { .. } => "file",
+        Weights::Hub { .. } => "hub",
     }
 }
 

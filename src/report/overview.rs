@@ -134,7 +134,10 @@ fn facts(record: &RunRecord) -> Markup {
     let start = match &model.weights {
         Weights::None => "random weights".to_owned(),
         Weights::Imagenet => "ImageNet weights".to_owned(),
-        Weights::File(_) => "weights from a file".to_owned(),
+        Weights::Imagenet21k => "ImageNet-21k weights".to_owned(),
+        Weights::NoisyStudent => "Noisy Student weights".to_owned(),
+        Weights::File { .. } => "weights from a file".to_owned(),
+        Weights::Hub { repository, .. } => format!("weights of {}", plain(repository)),
     };
     html! {
         dl.facts {

@@ -301,7 +301,10 @@ fn relative_paths_start_where_their_beginning_is_written() {
     );
     let (checked, _) = good_with(&host, &text, &Overrides::default());
     assert_eq!(path(&checked), "./labels.csv");
-    assert_eq!(checked.variants[0].study.model.weights, Weights::File("../w.safetensors".into()));
+    assert_eq!(
+        checked.variants[0].study.model.weights,
+        Weights::File { path: "../w.safetensors".into(), sha256: None }
+    );
 }
 
 #[test]

@@ -222,6 +222,7 @@ fn of_a_table_only_what_is_used_counts() {
 #[test]
 fn the_bytes_of_first_weights_count_not_their_name() {
     use pipe::study::Weights::{File, Imagenet, None as Nothing};
+    let file = |path: &str| File { path: path.into(), sha256: None };
 
     let plan = planned(&BASE.replace("normalize(train)", "normalize(imagenet)"));
     let variant = &plan.variants[0];
@@ -234,7 +235,7 @@ fn the_bytes_of_first_weights_count_not_their_name() {
         dag.nodes().map(|(_, node)| (node.work, node.key.clone())).collect()
     };
     let imagenet = with(Imagenet, Some("12ab"));
-    assert_eq!(changed(&imagenet, &with(File("x.safetensors".into()), Some("12ab"))), BTreeSet::new());
+    assert_eq!(changed(&imagenet, &with(file("x.safetensors"), Some("12ab"))), BTreeSet::new());
     let trained = set(&[&TRAIN, &AFTER_TRAINING]);
     assert_eq!(changed(&imagenet, &with(Imagenet, Some("12ac"))), trained);
     assert_eq!(changed(&imagenet, &with(Nothing, None)), trained);

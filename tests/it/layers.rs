@@ -12,6 +12,8 @@ const ONLY_IN: [(&str, &[&str]); 8] = [
     ("petgraph::", &["graph.rs"]),
     ("gen_lsp_types", &["lsp/"]),
     ("burn::", &["nn/", "kernels/", "train/", "exec/"]),
+    ("ureq::", &["nn/weights/hub.rs"]),
+    ("zip::", &["nn/weights/torch.rs"]),
     ("std::fs", &["host.rs", "store/", "images/cache.rs", "cli/", "main.rs", "nn/"]),
     ("std::env", &["host.rs", "store/", "cli/", "main.rs", "nn/"]),
 ];

@@ -23,6 +23,8 @@ mod graph;
 mod grid;
 mod help;
 mod highlight;
+#[cfg(feature = "run")]
+mod hub;
 mod images;
 mod layers;
 mod leakage;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, bf16, f16};
-use pipe::nn::weights::{Head, WeightsError, load, lookup, save};
+use pipe::nn::weights::{Head, WeightsError, import, load, lookup, save};
 use pipe::nn::{Network, slots};
 use pipe::study::{Backbone, Freeze, Head as StudyHead, Model, Weights};
 
@@ -241,7 +241,7 @@ fn pickles_are_refused_unopened() {
     for bytes in [b"PK\x03\x04archive/data.pkl".to_vec(), vec![0x80, 2, 0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20]] {
         let error = refusal(network(Backbone::named("resnet18").unwrap(), 3), &bytes, Head::Keep);
         assert_eq!(error, WeightsError::Pickle);
-        assert!(error.help().unwrap().contains("sandbox"));
+        assert!(error.help().unwrap().contains("pipe weights import"));
     }
 }
 
@@ -275,18 +275,26 @@ fn model(weights: Weights) -> Model {
     }
 }
 
+fn named(path: &str, sha256: Option<&str>) -> Weights {
+    Weights::File { path: path.into(), sha256: sha256.map(str::to_owned) }
+}
+
 #[test]
 fn weights_are_looked_up_where_they_may_lie() {
     let folder = tempfile::tempdir().unwrap();
     let base = folder.path();
     std::fs::write(base.join("mine.safetensors"), b"abc").unwrap();
-    let found = lookup(&model(Weights::File("mine.safetensors".into())), base, &[]).unwrap().unwrap();
+    let found = lookup(&model(named("mine.safetensors", None)), base, &[]).unwrap().unwrap();
     assert_eq!(found.path, base.join("mine.safetensors"));
     assert_eq!(found.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    assert!(lookup(&model(named("mine.safetensors", Some(&found.sha256))), base, &[]).is_ok());
+    let other = "0".repeat(64);
+    let error = lookup(&model(named("mine.safetensors", Some(&other))), base, &[]).unwrap_err();
+    assert!(matches!(&error, WeightsError::Digest { wanted, got, .. } if *wanted == other && *got == found.sha256));
     assert_eq!(lookup(&model(Weights::None), base, &[]).unwrap(), None);
-    let error = lookup(&model(Weights::File("absent".into())), base, &[]).unwrap_err();
+    let error = lookup(&model(named("absent", None)), base, &[]).unwrap_err();
     assert!(matches!(error, WeightsError::Unreadable { .. }), "{error}");
-    let error = lookup(&model(Weights::File(".".into())), base, &[]).unwrap_err();
+    let error = lookup(&model(named(".", None)), base, &[]).unwrap_err();
     assert!(error.to_string().contains("not a regular file"), "{error}");
 
     let (first, second) = (base.join("one"), base.join("two"));
@@ -301,4 +309,103 @@ fn weights_are_looked_up_where_they_may_lie() {
     assert_eq!(find(), b"tagged");
     std::fs::write(first.join("tf_efficientnet_lite0.safetensors"), b"nearer").unwrap();
     assert_eq!(find(), b"nearer");
+}
+
+/// What `torch.save(state)` writes, with each tensor in a storage of its own.
+fn torch_file(tensors: &Tensors) -> Vec<u8> {
+    let text = |pickle: &mut Vec<u8>, text: &str| {
+        pickle.push(b'X');
+        pickle.extend(u32::try_from(text.len()).unwrap().to_le_bytes());
+        pickle.extend(text.as_bytes());
+    };
+    let number = |pickle: &mut Vec<u8>, number: usize| {
+        pickle.push(b'J');
+        pickle.extend(i32::try_from(number).unwrap().to_le_bytes());
+    };
+    let mut pickle = b"\x80\x02ccollections\nOrderedDict\n)R(".to_vec();
+    for (key, (name, shape, values)) in tensors.iter().enumerate() {
+        text(&mut pickle, name);
+        pickle.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
+        text(&mut pickle, "storage");
+        pickle.extend(b"ctorch\nFloatStorage\n");
+        text(&mut pickle, &key.to_string());
+        text(&mut pickle, "cpu");
+        number(&mut pickle, values.len());
+        pickle.extend(b"tQK\x00(");
+        shape.iter().for_each(|side| number(&mut pickle, *side));
+        pickle.extend(b"t(");
+        (1..=shape.len()).for_each(|axis| number(&mut pickle, shape[axis..].iter().product()));
+        pickle.extend(b"t\x89ccollections\nOrderedDict\n)RtR");
+    }
+    pickle.extend(b"u.");
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    let mut put = |name: String, bytes: &[u8]| {
+        zip.start_file(name, stored).unwrap();
+        std::io::Write::write_all(&mut zip, bytes).unwrap();
+    };
+    put("archive/data.pkl".to_owned(), &pickle);
+    for (key, (_, _, values)) in tensors.iter().enumerate() {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        put(format!("archive/data/{key}"), &bytes);
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+#[test]
+fn a_file_of_torch_becomes_the_network_that_it_holds() {
+    let network = lite(5);
+    let file = torch_file(&tensors(&network));
+    let made = import(&file, None).unwrap();
+    assert_eq!((made.backbone.name(), made.report.head_classes), ("efficientnet_lite0", Some(5)));
+    let (loaded, report) = load(lite(5), &made.bytes, Head::Keep).unwrap();
+    assert_eq!(report.metadata["architecture"], "tf_efficientnet_lite0");
+    let (expected, _) = load(lite(5), &zoo::file(&tensors(&network)), Head::Keep).unwrap();
+    assert_eq!(saved(&loaded), saved(&expected));
+    // Saved from within `DataParallel`.
+    let wrapped: Tensors =
+        tensors(&network).into_iter().map(|(name, shape, values)| (format!("module.{name}"), shape, values)).collect();
+    assert_eq!(import(&torch_file(&wrapped), None).unwrap().bytes, made.bytes);
+    // Another network's, a tensor short, and another kind of file.
+    let error = import(&file, Backbone::named("resnet18")).unwrap_err();
+    assert!(error.to_string().contains("looks like tf_efficientnet_lite0"), "{error}");
+    let mut short = tensors(&network);
+    short.remove(4);
+    let error = import(&torch_file(&short), Backbone::named("efficientnet_lite0")).unwrap_err();
+    assert!(matches!(error, WeightsError::OtherModel { .. } | WeightsError::Mismatch { .. }), "{error}");
+    let error = import(b"\x89HDF\r\n\x1a\n", None).unwrap_err();
+    assert!(error.to_string().contains("HDF5"), "{error}");
+}
+
+/// Against torch itself: `PIPE_PYTHON=python cargo test --test it torchs_own_files`, where that Python has timm.
+#[test]
+fn torchs_own_files_are_imported_bit_for_bit() {
+    let Some(python) = std::env::var_os("PIPE_PYTHON") else {
+        eprintln!("skipped: PIPE_PYTHON names no Python with timm");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/weights/save_models.py");
+    assert!(std::process::Command::new(python).arg(script).arg(folder.path()).status().unwrap().success());
+    let mut tried = 0;
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|end| end == "pth") {
+            let made = import(&std::fs::read(&path).unwrap(), None).unwrap();
+            let model = made.backbone.card().timm;
+            assert!(path.file_name().unwrap().to_string_lossy().starts_with(model), "{model}: {}", path.display());
+            let expected = std::fs::read(folder.path().join(format!("{model}.safetensors"))).unwrap();
+            let (ours, theirs) = (tensors_of(&made.bytes), tensors_of(&expected));
+            assert!(ours == theirs, "{}", path.display());
+            tried += 1;
+        }
+    }
+    assert!(tried >= 10, "{tried} files");
+}
+
+/// Floating-point tensors of a safetensors file.
+fn tensors_of(bytes: &[u8]) -> BTreeMap<String, (Vec<usize>, Vec<u8>)> {
+    let file = safetensors::SafeTensors::deserialize(bytes).unwrap();
+    let floats = file.iter().filter(|(_, view)| view.dtype() == safetensors::Dtype::F32);
+    floats.map(|(name, view)| (name.to_owned(), (view.shape().to_vec(), view.data().to_vec()))).collect()
 }

@@ -237,8 +237,8 @@ impl Problems {
             Diagnostic::new(Code::E0902, "refusing to load a pickle: it can run code on your machine")
                 .label(span, "a Python pickle, not weights")
                 .help(format!(
-                    "convert it once, in Python in a sandbox:\n  state = torch.load(\"{name}\", weights_only=True)\n  \
-                     safetensors.torch.save_file(state, \"{stem}.safetensors\")"
+                    "convert it once; nothing in it is run:\n  \
+                     pipe weights import {name} --to {stem}.safetensors\nthen  weights = file(\"{stem}.safetensors\")"
                 )),
         );
     }

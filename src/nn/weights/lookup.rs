@@ -23,29 +23,132 @@ pub struct Found {
     pub sha256: String,
 }
 
-/// Where ImageNet weights are looked for, in order.
+/// Where weights are looked for, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Places {
-    /// Folders of `<timm model>.<tag>.safetensors` or `<timm model>.safetensors`.
+    /// Folders of files as [`Wanted::files`] names them.
     pub folders: Vec<PathBuf>,
-    /// Hugging Face hub caches: folders of `models--timm--<model>.<tag>`.
+    /// Hugging Face hub caches: folders of `models--<organisation>--<name>`.
     pub caches: Vec<PathBuf>,
+}
+
+impl Places {
+    /// These folders, then the Hugging Face cache of this machine.
+    #[must_use]
+    pub fn here(folders: &[PathBuf]) -> Self {
+        Self { folders: folders.to_vec(), caches: default_caches() }
+    }
+}
+
+/// A repository of the hub at a revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repository {
+    /// `organisation/name`.
+    pub name: String,
+    /// A branch, a tag or a commit.
+    pub revision: String,
+}
+
+impl Repository {
+    /// Its folder in a cache.
+    #[must_use]
+    pub fn folder(&self) -> String {
+        format!("models--{}", self.name.replace('/', "--"))
+    }
+}
+
+/// Weights that are looked up: any of these will do, the first ones rather.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// timm's name of the network.
+    pub model: &'static str,
+    /// Names of a file in a folder.
+    pub files: Vec<String>,
+    /// Repositories whose `model.safetensors` it is.
+    pub repositories: Vec<Repository>,
+}
+
+impl Wanted {
+    /// The weights that a catalog's word means for a network. A file without a tag is taken for ImageNet's.
+    #[must_use]
+    pub fn word(backbone: Backbone, word: &str) -> Self {
+        let model = backbone.card().timm;
+        let (mut files, mut repositories) = (Vec::new(), Vec::new());
+        for pretrained in backbone.card().pretrained(word) {
+            files.push(format!("{model}.{}.safetensors", pretrained.tag));
+            repositories
+                .push(Repository { name: format!("timm/{model}.{}", pretrained.tag), revision: "main".to_owned() });
+        }
+        if word == "imagenet" {
+            files.push(format!("{model}.safetensors"));
+        }
+        Self { model, files, repositories }
+    }
+
+    /// The weights that a model asks for; `None` where it asks for none or names a file.
+    #[must_use]
+    pub fn of(model: &Model) -> Option<Self> {
+        match &model.weights {
+            Weights::None | Weights::File { .. } => None,
+            Weights::Hub { repository, revision } => Some(Self {
+                model: model.backbone.card().timm,
+                files: repository.rsplit('/').take(1).map(|name| format!("{name}.safetensors")).collect(),
+                repositories: vec![Repository { name: repository.clone(), revision: revision.clone() }],
+            }),
+            Weights::Imagenet | Weights::Imagenet21k | Weights::NoisyStudent => {
+                model.weights.word().map(|word| Self::word(model.backbone, word))
+            }
+        }
+    }
+
+    /// Where it is on this machine; else every place that was looked at.
+    ///
+    /// # Errors
+    /// [`WeightsError::NotFound`].
+    pub fn locate(&self, places: &Places) -> Result<PathBuf, WeightsError> {
+        let mut looked = Vec::new();
+        for folder in &places.folders {
+            for path in self.files.iter().map(|name| folder.join(name)) {
+                if path.is_file() {
+                    return Ok(path);
+                }
+                looked.push(path);
+            }
+        }
+        for cache in &places.caches {
+            for repository in &self.repositories {
+                let folder = cache.join(repository.folder());
+                if let Some(path) = snapshots(&folder, &repository.revision).into_iter().find(|path| path.is_file()) {
+                    return Ok(path);
+                }
+                looked.push(folder);
+            }
+        }
+        let repository = self.repositories.first().cloned();
+        Err(WeightsError::NotFound { model: self.model.to_owned(), looked, repository })
+    }
 }
 
 /// The weight file of a model; `None` for `weights = none`.
 ///
-/// A named file is relative to `base`, the study file's folder. For `imagenet` the folders come first, then the
+/// A named file is relative to `base`, the study file's folder. For the others the folders come first, then the
 /// Hugging Face cache of this machine ([`default_caches`]).
 ///
 /// # Errors
-/// A named file that cannot be read; no ImageNet weights anywhere (with every place looked at).
+/// A named file that cannot be read, or whose digest is another; no weights anywhere (with every place looked at).
 pub fn lookup(model: &Model, base: &Path, folders: &[PathBuf]) -> Result<Option<Found>, WeightsError> {
-    match &model.weights {
-        Weights::None => Ok(None),
-        Weights::File(path) => read(&base.join(path)).map(Some),
-        Weights::Imagenet => {
-            imagenet(model.backbone, &Places { folders: folders.to_vec(), caches: default_caches() }).map(Some)
-        }
+    if let Weights::File { path, sha256 } = &model.weights {
+        let found = read(&base.join(path))?;
+        return match sha256 {
+            Some(wanted) if *wanted != found.sha256 => {
+                Err(WeightsError::Digest { path: found.path, wanted: wanted.clone(), got: found.sha256 })
+            }
+            Some(_) | None => Ok(Some(found)),
+        };
+    }
+    match Wanted::of(model) {
+        None => Ok(None),
+        Some(wanted) => read(&wanted.locate(&Places::here(folders))?).map(Some),
     }
 }
 
@@ -67,43 +170,28 @@ fn caches(variable: &dyn Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
         .collect()
 }
 
-fn imagenet(backbone: Backbone, places: &Places) -> Result<Found, WeightsError> {
-    let model = backbone.card().timm;
-    let tags: Vec<&str> = backbone.card().pretrained("imagenet").map(|pretrained| pretrained.tag).collect();
-    let mut looked = Vec::new();
-    for folder in &places.folders {
-        let names = tags.iter().map(|tag| format!("{model}.{tag}.safetensors"));
-        for name in names.chain([format!("{model}.safetensors")]) {
-            let path = folder.join(name);
-            if path.is_file() {
-                return read(&path);
-            }
-            looked.push(path);
-        }
+/// `snapshots/*/model.safetensors` of a cached repository: the commit that `refs/<revision>` names first. Where `main`
+/// is wanted any other snapshot will do; else only the one of that very name.
+fn snapshots(repository: &Path, revision: &str) -> Vec<PathBuf> {
+    let commit = fs::read_to_string(repository.join("refs").join(revision)).unwrap_or_default();
+    let mut revisions = vec![OsString::from(commit.trim())];
+    if revision == "main" {
+        let entries = fs::read_dir(repository.join("snapshots"));
+        let mut all: Vec<OsString> = entries.into_iter().flatten().flatten().map(|entry| entry.file_name()).collect();
+        all.sort();
+        revisions.extend(all);
+    } else {
+        revisions.push(revision.into());
     }
-    for cache in &places.caches {
-        for tag in &tags {
-            let folder = cache.join(format!("models--timm--{model}.{tag}"));
-            if let Some(path) = snapshots(&folder).into_iter().find(|path| path.is_file()) {
-                return read(&path);
-            }
-            looked.push(folder);
-        }
-    }
-    let repository = format!("timm/{model}.{}", tags.first().unwrap_or(&"in1k"));
-    Err(WeightsError::NotFound { model: model.to_owned(), looked, repository })
-}
-
-/// `snapshots/*/model.safetensors` of a cached repository: the revision `refs/main` names first, then by name.
-fn snapshots(repository: &Path) -> Vec<PathBuf> {
-    let main = fs::read_to_string(repository.join("refs").join("main")).unwrap_or_default();
-    let entries = fs::read_dir(repository.join("snapshots"));
-    let mut revisions: Vec<OsString> = entries.into_iter().flatten().flatten().map(|entry| entry.file_name()).collect();
-    revisions.sort_by_key(|name| (name.as_os_str() != main.trim(), name.clone()));
+    revisions.retain(|name| !name.is_empty());
     revisions.iter().map(|name| repository.join("snapshots").join(name).join("model.safetensors")).collect()
 }
 
-fn read(path: &Path) -> Result<Found, WeightsError> {
+/// The file with its digest.
+///
+/// # Errors
+/// [`WeightsError::Unreadable`].
+pub fn read(path: &Path) -> Result<Found, WeightsError> {
     let unreadable = |reason: String| WeightsError::Unreadable { path: path.to_owned(), reason };
     let kind = fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
     if !kind.is_file() {
@@ -143,16 +231,32 @@ mod tests {
             fs::write(snapshot.join("model.safetensors"), revision).unwrap();
         }
         let places = Places { folders: Vec::new(), caches: vec![cache.path().to_owned()] };
-        assert_eq!(imagenet(Backbone::named("resnet18").unwrap(), &places).unwrap().bytes, b"1111");
+        let found = || {
+            fs::read(Wanted::word(Backbone::named("resnet18").unwrap(), "imagenet").locate(&places).unwrap()).unwrap()
+        };
+        assert_eq!(found(), b"1111");
         fs::create_dir_all(repository.join("refs")).unwrap();
         fs::write(repository.join("refs").join("main"), "2222\n").unwrap();
-        assert_eq!(imagenet(Backbone::named("resnet18").unwrap(), &places).unwrap().bytes, b"2222");
+        assert_eq!(found(), b"2222");
+        fs::write(repository.join("refs").join("v1"), "1111").unwrap();
+        let model = |revision: &str| Model {
+            backbone: Backbone::named("resnet18").unwrap(),
+            weights: Weights::Hub { repository: "timm/resnet18.a1_in1k".to_owned(), revision: revision.to_owned() },
+            head: crate::study::Head::default(),
+            freeze: crate::study::Freeze::None,
+            drop_path: None,
+        };
+        let at = |revision: &str| Wanted::of(&model(revision)).unwrap().locate(&places);
+        assert_eq!(fs::read(at("v1").unwrap()).unwrap(), b"1111");
+        assert_eq!(fs::read(at("2222").unwrap()).unwrap(), b"2222");
+        let error = at("3333").unwrap_err();
+        assert!(error.help().unwrap().contains("timm/resnet18.a1_in1k --revision 3333"), "{error:?}");
     }
 
     #[test]
     fn weights_that_are_nowhere_are_reported_with_every_place() {
         let places = Places { folders: vec!["/no/w".into()], caches: vec!["/no/hub".into()] };
-        let error = imagenet(Backbone::named("resnet34").unwrap(), &places).unwrap_err();
+        let error = Wanted::word(Backbone::named("resnet34").unwrap(), "imagenet").locate(&places).unwrap_err();
         let words = error.to_string();
         for place in [
             "/no/w/resnet34.tv_in1k.safetensors",

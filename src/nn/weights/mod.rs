@@ -4,12 +4,18 @@
 //! it says is checked against the network's own tensors, and every disagreement is named.
 
 mod describe;
+mod hub;
+mod import;
 mod lookup;
+mod pickle;
 mod problem;
 mod read;
+mod torch;
 mod write;
 
-pub use lookup::{Found, Places, default_caches, lookup};
+pub use hub::{Hub, HubError};
+pub use import::{Imported, import, verify};
+pub use lookup::{Found, Places, Repository, Wanted, default_caches, lookup, read};
 pub use problem::{Named, WeightsError};
-pub use read::{Head, Report, load};
+pub use read::{Entry, Head, Report, Seen, load, look};
 pub use write::save;

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::hub::HubError;
+use super::lookup::Repository;
+
 /// How many names of a kind are kept for the message.
 const SHOWN: usize = 5;
 
@@ -64,6 +67,16 @@ pub enum WeightsError {
         /// Tensors of another shape: ``name: [file] instead of [ours]``.
         misshapen: Named,
     },
+    /// Not a sound file of torch.save.
+    NotTorch {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A pickle that calls what no file of tensors needs.
+    RunsCode {
+        /// What it would call.
+        global: String,
+    },
     /// A tensor is of a type that is not read.
     DataType {
         /// The tensor.
@@ -89,9 +102,20 @@ pub enum WeightsError {
         model: String,
         /// Every place looked at, in order.
         looked: Vec<PathBuf>,
-        /// The repository to fetch on a machine with internet.
-        repository: String,
+        /// The repository to fetch.
+        repository: Option<Repository>,
     },
+    /// The file is not the one that was meant.
+    Digest {
+        /// The file.
+        path: PathBuf,
+        /// The SHA-256 that was asked for.
+        wanted: String,
+        /// Its SHA-256.
+        got: String,
+    },
+    /// The hub gave no file.
+    Hub(HubError),
     /// The file could not be put together.
     Unwritable {
         /// Why.
@@ -105,14 +129,26 @@ impl WeightsError {
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Pickle => {
-                Some("convert it once, in a sandbox, with `safetensors.torch.save_file(state_dict, ...)`".into())
+                Some("convert it once; nothing in it is run:  pipe weights import FILE --to OUT.safetensors".into())
             }
-            Self::NotFound { repository, .. } => Some(format!(
-                "on a machine with internet: `huggingface-cli download {repository}`, copy the folder here; or `weights = none`"
-            )),
+            Self::NotFound { repository: Some(Repository { name, revision }), .. } => {
+                let at = if revision == "main" { String::new() } else { format!(" --revision {revision}") };
+                Some(format!(
+                    "on a machine with internet: `pipe weights fetch {name}{at}`, or copy the file into one of these folders; or `weights = none`"
+                ))
+            }
+            Self::NotFound { repository: None, .. } => Some("name a file, or write `weights = none`".into()),
+            Self::Digest { .. } => {
+                Some("is it the file you meant? If so, write its digest; if not, fetch it anew".into())
+            }
+            Self::Hub(error) => Some(error.help()),
             Self::OtherModel { .. } => Some("name the backbone that the file was made for".into()),
+            Self::RunsCode { .. } => {
+                Some("nothing was run; save its tensors alone:  torch.save(model.state_dict(), \"x.pth\")".into())
+            }
             Self::DataType { .. } => Some("save it as 32-bit floats".into()),
             Self::NotSafetensors { .. }
+            | Self::NotTorch { .. }
             | Self::Mismatch { .. }
             | Self::NotFinite { .. }
             | Self::Unreadable { .. }
@@ -126,6 +162,8 @@ impl fmt::Display for WeightsError {
         match self {
             Self::Pickle => write!(f, "a Python pickle, not weights: opening it can run code"),
             Self::NotSafetensors { reason } => write!(f, "not a safetensors file: {reason}"),
+            Self::NotTorch { reason } => write!(f, "no PyTorch file that can be read: {reason}"),
+            Self::RunsCode { global } => write!(f, "a pickle that would run code: it calls `{global}`"),
             Self::OtherModel { wanted, looks_like } => {
                 write!(f, "weights of another network: wanted `{wanted}`, this looks like {looks_like}")
             }
@@ -148,6 +186,10 @@ impl fmt::Display for WeightsError {
                 write!(f, "no weights of `{model}` found; looked at")?;
                 looked.iter().try_for_each(|path| write!(f, "\n  {}", path.display()))
             }
+            Self::Digest { path, wanted, got } => {
+                write!(f, "{} has SHA-256 {got}, the study asks for {wanted}", path.display())
+            }
+            Self::Hub(error) => error.fmt(f),
             Self::Unwritable { reason } => write!(f, "cannot put the weight file together: {reason}"),
         }
     }

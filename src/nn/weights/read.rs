@@ -12,6 +12,7 @@ use safetensors::{Dtype, SafeTensors};
 use serde::Deserializer as _;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 
+use crate::catalog::backbones::Backbone;
 use crate::nn::names::{self, Slot};
 use crate::nn::{Network, positions, slots};
 
@@ -113,6 +114,58 @@ fn compare(network: &Network, wanted: &[Slot], shapes: &Shapes) -> Result<(), We
         return Err(WeightsError::OtherModel { wanted: model.to_owned(), looks_like });
     }
     Err(WeightsError::Mismatch { model: model.to_owned(), missing, unexpected, misshapen })
+}
+
+/// A tensor as a file lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: String,
+    /// What its numbers are: `F32`.
+    pub data_type: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+}
+
+/// What a safetensors file says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Its tensors by name.
+    pub tensors: Vec<Entry>,
+    /// Its own notes.
+    pub metadata: BTreeMap<String, String>,
+    /// timm's name of the network it fits, or a few words.
+    pub looks_like: String,
+    /// That network, if this version runs it.
+    pub backbone: Option<Backbone>,
+    /// Classes of its head, if it has that network's.
+    pub head_classes: Option<usize>,
+}
+
+/// Looks into a file without building its network.
+///
+/// # Errors
+/// A pickle, an unsound file.
+pub fn look(bytes: &[u8]) -> Result<Seen, WeightsError> {
+    let tensors = open(bytes)?;
+    let shapes: Shapes = tensors.iter().map(|(name, view)| (name.clone(), view.shape().to_vec())).collect();
+    let looks_like = describe(&shapes, Backbone::any().card());
+    let backbone = Backbone::of_timm(&looks_like);
+    let head = backbone.map(|backbone| format!("{}.weight", backbone.card().head.name));
+    Ok(Seen {
+        head_classes: head.and_then(|name| shapes.get(&name)).and_then(|shape| shape.first().copied()),
+        tensors: tensors
+            .iter()
+            .map(|(name, view)| Entry {
+                name: name.clone(),
+                data_type: format!("{:?}", view.dtype()),
+                shape: view.shape().to_vec(),
+            })
+            .collect(),
+        metadata: notes(bytes),
+        looks_like,
+        backbone,
+    })
 }
 
 /// The tensors of a sound file, by name.

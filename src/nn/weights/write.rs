@@ -34,17 +34,24 @@ struct Header {
 ///
 /// # Errors
 /// A tensor that cannot be read back as 32-bit floats.
-pub fn save(network: &Network, mut metadata: BTreeMap<String, String>) -> Result<Vec<u8>, WeightsError> {
-    metadata.entry("format".to_owned()).or_insert_with(|| "pt".to_owned());
-    let (mut counters, mut floats) = (BTreeSet::new(), BTreeMap::new());
+pub fn save(network: &Network, metadata: BTreeMap<String, String>) -> Result<Vec<u8>, WeightsError> {
+    let mut floats = BTreeMap::new();
     for (slot, data) in names::values(network) {
         let values =
             data.try_to_vec::<f32>().map_err(|error| WeightsError::Unwritable { reason: format!("{error:?}") })?;
-        if let Some(layer) = slot.name.strip_suffix("running_var") {
-            counters.insert(format!("{layer}num_batches_tracked"));
-        }
         floats.insert(slot.name, (slot.shape, values));
     }
+    file(floats, metadata)
+}
+
+/// Tensors as a file; each running variance gets its counter.
+pub(super) fn file(
+    floats: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+    mut metadata: BTreeMap<String, String>,
+) -> Result<Vec<u8>, WeightsError> {
+    metadata.entry("format".to_owned()).or_insert_with(|| "pt".to_owned());
+    let counter = |name: &String| Some(format!("{}num_batches_tracked", name.strip_suffix("running_var")?));
+    let counters: BTreeSet<String> = floats.keys().filter_map(counter).collect();
     let mut body = Vec::new();
     let mut tensors = IndexMap::new();
     for name in counters {
