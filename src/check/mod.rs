@@ -74,6 +74,8 @@ pub struct Outcome {
 pub struct Checked {
     /// Its file in the [`SourceMap`].
     pub file: FileId,
+    /// The files it uses, and those that they use.
+    pub used: Vec<FileId>,
     /// The study file's folder; relative paths of the study start here.
     pub base: PathBuf,
     /// Where it may run.
@@ -289,7 +291,8 @@ fn check_tree(
     problems.extend(evaluator.problems);
     match <[Grid; 1]>::try_from(grids) {
         Ok([Grid { variants, compare, report, whole }]) => {
-            let draft = Checked { file: id, base: world.base.to_path_buf(), run, variants, compare, report };
+            let used = sources.all().iter().skip(1).map(|source| source.id).collect();
+            let draft = Checked { file: id, used, base: world.base.to_path_buf(), run, variants, compare, report };
             (Some(draft), whole, datasets)
         }
         Err(_) => (None, false, datasets),

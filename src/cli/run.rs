@@ -50,7 +50,7 @@ pub(super) use with_engine::run;
 #[cfg(feature = "run")]
 mod with_engine {
     use std::collections::BTreeMap;
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{Mutex, MutexGuard, PoisonError};
     use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -343,8 +343,15 @@ mod with_engine {
             }
         }
 
-        fn source(&self) -> Vec<u8> {
-            self.loaded.map.text(self.loaded.checked.file).as_bytes().to_vec()
+        /// The study as it was written, and every file it uses.
+        fn sources(&self) -> Vec<(String, Vec<u8>)> {
+            let (map, checked) = (&self.loaded.map, &self.loaded.checked);
+            let text = |file| map.text(file).as_bytes().to_vec();
+            let used = checked.used.iter().zip(1..).map(|(file, number)| {
+                let name = Path::new(map.name(*file)).file_name().unwrap_or_default().to_string_lossy();
+                (format!("used/{number}-{name}"), text(*file))
+            });
+            std::iter::once(("study.pipe".to_string(), text(checked.file))).chain(used).collect()
         }
 
         fn publish(&self, within: &str, files: &[(String, Vec<u8>)], manifest: &str) -> Result<(), RunError> {
@@ -362,12 +369,12 @@ mod with_engine {
             let columns = finished.record.study.evaluate.columns();
             let table = predictions::to_csv(&finished.record.classes, &columns, &finished.predictions);
             let page = report::render(&finished.record, Format::Html);
-            let mut files = vec![
-                ("study.pipe".to_string(), self.source()),
+            let mut files = self.sources();
+            files.extend([
                 ("record.json".to_string(), record),
                 ("predictions.csv".to_string(), table.into_bytes()),
                 ("report.html".to_string(), page.clone().into_bytes()),
-            ];
+            ]);
             for (fold, model) in &finished.models {
                 files.push((format!("models/fold-{fold}.safetensors"), model.clone()));
             }
@@ -384,11 +391,8 @@ mod with_engine {
         fn study(&self, record: &StudyRecord, folders: &[String], timing: &Timing) -> Result<(), RunError> {
             let json = serde_json::to_vec_pretty(record).map_err(|error| unwritable("record", &error))?;
             let page = report::render_study(record, Format::Html);
-            let files = vec![
-                ("study.pipe".to_string(), self.source()),
-                ("record.json".to_string(), json),
-                ("report.html".to_string(), page.clone().into_bytes()),
-            ];
+            let mut files = self.sources();
+            files.extend([("record.json".to_string(), json), ("report.html".to_string(), page.clone().into_bytes())]);
             let folder_of = |name: &str| {
                 let at = self.plan.variants.iter().position(|variant| variant.name == name);
                 at.and_then(|at| folders.get(at)).map_or("", String::as_str)

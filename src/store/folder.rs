@@ -11,7 +11,7 @@ const LOCK: &str = ".lock";
 const MANIFEST: &str = "manifest.yaml";
 const PREDICTIONS: &str = "predictions.csv";
 /// What a study with several variants has in its folder besides them; in the way of a variant of that name.
-const OWN: [&str; 7] = [LOCK, MANIFEST, PREDICTIONS, "models", "study.pipe", "record.json", "report.html"];
+const OWN: [&str; 8] = [LOCK, MANIFEST, PREDICTIONS, "models", "study.pipe", "used", "record.json", "report.html"];
 
 /// Held while a run writes; freed by the kernel however the process ends.
 #[derive(Debug)]

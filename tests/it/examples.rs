@@ -59,6 +59,9 @@ fn run_example(name: &str, options: &[&str]) {
         assert_eq!(record.warnings, Vec::<String>::new());
         assert_eq!(record.folds.len(), if name == "one_fold" { 1 } else { 2 });
         assert!(run.join("manifest.yaml").is_file() && run.join("report.html").is_file());
+        if name == "shared_base" {
+            assert!(fs::read_to_string(run.join("used/1-films.pipe")).unwrap().contains("study films"));
+        }
         what_it_teaches(name, &record);
     }
 }
