@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::takers;
 use crate::catalog::backbones::{Backbone, Card};
-use crate::catalog::{Block, Default, Family, Operation, Parameter, Setting, Takes};
+use crate::catalog::{Block, Default, Family, Operation, Setting, Takes, describe};
 
 /// Columns of a page.
 const WIDTH: usize = 100;
@@ -34,63 +34,6 @@ fn row(out: &mut String, name: &str, width: usize, text: &str) {
     let _ = writeln!(out, "  {name:<width$}  {}", wrapped(text, width + 4));
 }
 
-/// What a setting or an argument takes, with its bounds: `a whole number from 1 to 65536, images a step`.
-#[must_use]
-pub fn takes_in_words(takes: &Takes) -> String {
-    let listed = |family: &Family| family.names().collect::<Vec<_>>().join(", ");
-    match takes {
-        Takes::Whole { from, to, counts } => {
-            let bounds = if *to >= 1_000_000_000 { format!("from {from}") } else { format!("from {from} to {to}") };
-            let counts = if counts.is_empty() { String::new() } else { format!(", {counts}") };
-            format!("a whole number {bounds}{counts}")
-        }
-        Takes::Number { from, included, to } => {
-            let least = if *included { format!("from {from}") } else { format!("above {from}") };
-            if *to >= 1e6 { format!("a number {least}") } else { format!("a number {least} to {to}") }
-        }
-        Takes::Share { from, to } => format!("a share from {}% to {}%, as 0.2 or 20%", from * 100.0, to * 100.0),
-        Takes::Epochs { from, whole } => {
-            format!("epochs with their unit, 5epochs, from {from}{}", if *whole { ", whole" } else { "" })
-        }
-        Takes::Degrees { to } => format!("an angle from 0deg to {to}deg"),
-        Takes::Flag => "true or false".to_owned(),
-        Takes::Text => "a text in quotes".to_owned(),
-        Takes::Path => "a path in quotes".to_owned(),
-        Takes::Column => "a column in backticks".to_owned(),
-        Takes::Word(words) => format!("one of {}", words.join(", ")),
-        Takes::Operation(family) => format!("a {}: {}", family.one, listed(family)),
-        Takes::Operations(family) => format!("a list of {}: {}", family.many, listed(family)),
-        Takes::Formula(family) => format!("numbers times {}, added up: {}", family.many, listed(family)),
-        Takes::Shaped(words) => (*words).to_owned(),
-    }
-}
-
-/// A parameter's default as one would write it; empty if it has none.
-#[must_use]
-pub fn default_of(parameter: &Parameter) -> String {
-    match parameter.default {
-        Default::Required | Default::Absent => String::new(),
-        Default::Number(number) => match parameter.takes {
-            Takes::Epochs { .. } => format!("{number}epochs"),
-            Takes::Degrees { .. } => format!("{number}deg"),
-            Takes::Whole { .. }
-            | Takes::Number { .. }
-            | Takes::Share { .. }
-            | Takes::Flag
-            | Takes::Text
-            | Takes::Path
-            | Takes::Column
-            | Takes::Word(_)
-            | Takes::Operation(_)
-            | Takes::Operations(_)
-            | Takes::Formula(_)
-            | Takes::Shaped(_) => number.to_string(),
-        },
-        Default::Flag(flag) => flag.to_string(),
-        Default::Word(word) => word.to_owned(),
-    }
-}
-
 /// A block with all its settings.
 #[must_use]
 pub fn block(block: &Block) -> String {
@@ -98,7 +41,7 @@ pub fn block(block: &Block) -> String {
     let width = block.settings.iter().map(|setting| setting.name.len()).max().unwrap_or(0);
     for setting in block.settings {
         row(&mut out, setting.name, width, setting.about);
-        row(&mut out, "", width, &takes_in_words(&setting.takes));
+        row(&mut out, "", width, &describe::takes(&setting.takes));
         row(&mut out, "", width, &default_in_words(setting));
     }
     later(&mut out, block.later);
@@ -121,7 +64,7 @@ fn later(out: &mut String, names: &[&str]) {
 pub fn setting(block: &Block, setting: &Setting) -> String {
     let path = if block.name == "study" { setting.name.to_owned() } else { format!("{}.{}", block.name, setting.name) };
     let mut out = format!("{path}\n\n  {}\n\n", setting.about);
-    row(&mut out, "takes", 7, &takes_in_words(&setting.takes));
+    row(&mut out, "takes", 7, &describe::takes(&setting.takes));
     row(&mut out, "default", 7, if setting.default.is_empty() { "none: it must be written" } else { setting.default });
     let _ = writeln!(out);
     match setting.takes {
@@ -175,13 +118,15 @@ pub fn operation(family: &Family, one: &Operation) -> String {
         let text = match parameter.default {
             Default::Required => "required".to_owned(),
             Default::Absent => "may be left out".to_owned(),
-            Default::Number(_) | Default::Flag(_) | Default::Word(_) => format!("default {}", default_of(parameter)),
+            Default::Number(_) | Default::Flag(_) | Default::Word(_) => {
+                format!("default {}", describe::default(parameter).unwrap_or_default())
+            }
         };
         row(
             &mut out,
             parameter.name,
             width,
-            &format!("{}: {}; {text}", parameter.about, takes_in_words(&parameter.takes)),
+            &format!("{}: {}; {text}", parameter.about, describe::takes(&parameter.takes)),
         );
     }
     if !one.parameters.is_empty() {

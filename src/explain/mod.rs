@@ -6,7 +6,7 @@
 mod entries;
 mod pages;
 
-pub use entries::{backbones, block, default_of, family, operation, setting, takes_in_words};
+pub use entries::{backbones, block, family, operation, setting};
 pub use pages::{page, programs};
 
 use std::collections::BTreeSet;

@@ -13,6 +13,7 @@ mod checker;
 mod columns;
 mod cursor;
 mod desk;
+mod format;
 mod names;
 mod navigate;
 mod offers;

@@ -20,7 +20,7 @@ use super::desk::{Desk, Document, Page, absolute};
 use super::places::{self, Encoding};
 use super::problems::{self, ByFile, Shows};
 use super::wire::{self, Answer, Refusal};
-use super::{assist, navigate, outline};
+use super::{assist, format, navigate, outline};
 use crate::check::{Overrides, Pick};
 use crate::host::Memory;
 
@@ -130,6 +130,7 @@ impl Server {
             "textDocument/prepareRename" => ask(params, |params| navigate::prepare_rename(self, &params)),
             "textDocument/rename" => navigate::rename(self, extract(params)?).and_then(value),
             "textDocument/documentSymbol" => ask(params, |params| outline::symbols(self, &params)),
+            "textDocument/formatting" => ask(params, |params| format::format(self, &params)),
             "textDocument/foldingRange" => ask(params, |params| outline::folds(self, &params)),
             _ => Err(Refusal::new(ErrorCodes::MethodNotFound, format!("`{method}` is not known here"))),
         }
@@ -433,6 +434,7 @@ fn capabilities(encoding: Encoding) -> lsp::ServerCapabilities {
             ..lsp::RenameOptions::default()
         })),
         document_symbol_provider: Some(lsp::DocumentSymbolProvider::Bool(true)),
+        document_formatting_provider: Some(lsp::DocumentFormattingProvider::Bool(true)),
         folding_range_provider: Some(lsp::FoldingRangeProvider::Bool(true)),
         code_action_provider: Some(lsp::CodeActionProvider::CodeActionOptions(lsp::CodeActionOptions {
             code_action_kinds: Some(kinds),

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use pipe::catalog::keywords::{KEYWORDS, Keyword, TYPES, UNITS};
 use pipe::catalog::{Block, Default, FAMILIES, Family, Operation, Parameter, Setting, Takes, blocks, describe};
+use pipe::diag::Code;
+use pipe::explain;
 
 use super::cli::root;
 
@@ -18,7 +20,12 @@ const NOTICE: &str = "<!-- Printed from the catalog: PIPE_BLESS=1 cargo test ref
 
 /// Every page by its name.
 fn pages() -> Vec<(&'static str, String)> {
-    vec![("blocks.md", blocks_page()), ("operations.md", operations_page()), ("words.md", words_page())]
+    vec![
+        ("blocks.md", blocks_page()),
+        ("operations.md", operations_page()),
+        ("words.md", words_page()),
+        ("codes.md", codes_page()),
+    ]
 }
 
 /// A text in a cell of a table.
@@ -223,6 +230,33 @@ fn table(out: &mut String, what: &str, words: &[Keyword]) {
             if word.example.contains('`') { format!("`` {} ``", word.example) } else { format!("`{}`", word.example) };
         let _ = writeln!(out, "| `{}` | {} | {} |", word.name, cell(word.about), cell(&example));
     }
+}
+
+/// Every code's page, as `pipe explain CODE` prints it; the programs there are checked by the tests of `explain`.
+fn codes_page() -> String {
+    let mut out = format!(
+        "{NOTICE}# Codes\n\nEvery problem has a code; `E` stops a run, `W` does not. Codes are never used again for something else. \
+         `pipe explain E0304`\nprints the same on a terminal.\n"
+    );
+    for code in Code::ALL {
+        let page = explain::page(*code);
+        let mut lines = page.lines();
+        let title = lines.next().unwrap_or_default().trim_start_matches("# ");
+        let _ = write!(out, "\n## {title}\n");
+        let mut is_open = false;
+        for line in lines {
+            let line = match line.strip_prefix("```") {
+                Some(_) if !is_open => "```hcl",
+                _ => line,
+            };
+            is_open ^= line.starts_with("```");
+            out.push_str(line);
+            out.push('\n');
+        }
+        out.truncate(out.trim_end().len());
+        out.push('\n');
+    }
+    out
 }
 
 #[test]
