@@ -7,6 +7,11 @@ use crate::check::Pick;
 use super::{Errors, Outcomes, StudyArguments, print, summary, talk};
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pipe check study.pipe                       everything that is wrong, each at its place
+  pipe check study.pipe --set epochs=5        with another value of a param
+  pipe check study.pipe --format json         one JSON object a line, for programs")]
 pub(super) struct Arguments {
     #[command(flatten)]
     study: StudyArguments,

@@ -5,6 +5,10 @@ use clap::{Args, ValueEnum};
 use super::{Outcomes, StoreArguments, StudyArguments, print};
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pipe graph study.pipe                       one line a step
+  pipe graph study.pipe --format dot | dot -Tsvg > study.svg")]
 pub(super) struct Arguments {
     #[command(flatten)]
     study: StudyArguments,

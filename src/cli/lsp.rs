@@ -6,6 +6,9 @@ use super::{Outcomes, talk};
 use crate::lsp::{Ended, serve};
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pipe lsp                                    started by an editor; see docs/editors.md")]
 pub(super) struct Arguments {
     /// Speak over stdin and stdout; the only way there is, named for editors that say so
     #[arg(long)]

@@ -5,6 +5,9 @@ use clap::Args;
 use super::{Outcomes, StoreArguments, StudyArguments, print};
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pipe plan study.pipe                        what would run, and what is reused")]
 pub(super) struct Arguments {
     #[command(flatten)]
     study: StudyArguments,

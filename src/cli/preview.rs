@@ -13,6 +13,9 @@ use crate::images::{self, Pixels, augment, phantom, preview};
 use crate::store;
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pipe preview study.pipe --rows 6 --out preview")]
 pub(super) struct Arguments {
     #[command(flatten)]
     study: StudyArguments,

@@ -9,6 +9,11 @@ use super::talk;
 use super::{Outcomes, StoreArguments, StudyArguments};
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pipe run study.pipe
+  pipe run study.pipe --set epochs=5 --set root=/data/cxr
+  pipe run study.pipe --params values.yaml")]
 pub(super) struct Arguments {
     #[command(flatten)]
     study: StudyArguments,

@@ -7,6 +7,10 @@ use crate::diag::Problems;
 use crate::split;
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pipe split study.pipe                       how even the folds are
+  pipe split study.pipe --format csv > folds.csv")]
 pub(super) struct Arguments {
     #[command(flatten)]
     study: StudyArguments,

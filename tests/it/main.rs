@@ -18,6 +18,7 @@ mod docs;
 mod examples;
 mod explain;
 mod fmt;
+mod fuzz;
 mod graph;
 #[cfg(feature = "run")]
 mod grid;
