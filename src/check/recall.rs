@@ -34,24 +34,21 @@ pub(super) fn recalled<T: Send + Sync + 'static>(
 ) -> Arc<T> {
     let Some(memory) = host.memory() else { return Arc::new(work(host, places, problems)) };
     let key = name(key, places);
-    let held = memory.recall::<Remembered<T>>(&key);
-    let remembered = match held.filter(|held| held.asked.iter().all(|(path, stat)| host.stat(path).ok() == *stat)) {
-        Some(held) => held,
-        None => {
-            let stand_ins = places.stand_ins();
-            let witness = Witness { host, asked: Mutex::new(Vec::new()), interrupted: AtomicBool::new(false) };
-            let mut found = Problems::new();
-            let value = Arc::new(work(&witness, &stand_ins, &mut found));
-            let interrupted = witness.interrupted.load(Ordering::Relaxed);
-            let asked = witness.asked.into_inner().unwrap_or_else(PoisonError::into_inner);
-            let remembered = Arc::new(Remembered { asked, problems: found, value });
-            // what was called off half-way is true of nothing
-            if !interrupted {
-                memory.remember(key, Arc::clone(&remembered));
-            }
-            remembered
+    let unchanged = |held: &Arc<Remembered<T>>| held.asked.iter().all(|(path, stat)| host.stat(path).ok() == *stat);
+    let remembered = memory.recall(&key).filter(unchanged).unwrap_or_else(|| {
+        let stand_ins = places.stand_ins();
+        let witness = Witness { host, asked: Mutex::new(Vec::new()), interrupted: AtomicBool::new(false) };
+        let mut found = Problems::new();
+        let value = Arc::new(work(&witness, &stand_ins, &mut found));
+        let interrupted = witness.interrupted.load(Ordering::Relaxed);
+        let asked = witness.asked.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let remembered = Arc::new(Remembered { asked, problems: found, value });
+        // what was called off half-way is true of nothing
+        if !interrupted {
+            memory.remember(key, Arc::clone(&remembered));
         }
-    };
+        remembered
+    });
     problems.extend(remembered.problems.moved(|span| places.of_stand_in(span)));
     Arc::clone(&remembered.value)
 }

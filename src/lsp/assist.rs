@@ -1,5 +1,7 @@
 //! Help while writing: completion, hover, the parameters of a call, fixes.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "what is looked for stands in one kind of node, and in no other")]
+
 use std::path::Path;
 
 use gen_lsp_types as lsp;
@@ -36,11 +38,11 @@ pub(super) fn completion(server: &mut Server, params: &lsp::CompletionParams) ->
     let typed = lines.range(&typed);
     let from_table = from_table(server, &document, &here);
     let mut items: Vec<lsp::CompletionItem> =
-        offers.into_iter().map(|offer| item(offer, &typed, &at.position, server.snippets)).collect();
+        offers.into_iter().map(|offer| item(offer, &typed, at.position, server.snippets)).collect();
     items.extend(from_table.into_iter().enumerate().map(|(nth, offer)| {
         let data = (here.spot_is_column())
             .then(|| json!({ "uri": at.text_document.uri, "at": here.word.start, "column": offer.name }));
-        let item = item(offer, &typed, &at.position, false);
+        let item = item(offer, &typed, at.position, false);
         // in the table's order, which its readers know
         lsp::CompletionItem { data, sort_text: Some(format!("{nth:05}")), ..item }
     }));
@@ -53,7 +55,7 @@ impl Cursor {
     }
 }
 
-fn item(offer: Offer, typed: &lsp::Range, at: &lsp::Position, snippets: bool) -> lsp::CompletionItem {
+fn item(offer: Offer, typed: &lsp::Range, at: lsp::Position, snippets: bool) -> lsp::CompletionItem {
     let Offer { name, kind, detail, docs, snippet, rank } = offer;
     let filled = snippet.contains("${");
     let (new_text, format) = if snippets && filled {
@@ -66,9 +68,9 @@ fn item(offer: Offer, typed: &lsp::Range, at: &lsp::Position, snippets: bool) ->
     };
     // The range must lie on one line around the place.
     let range = if typed.start.line == at.line && typed.end.line == at.line {
-        typed.clone()
+        *typed
     } else {
-        lsp::Range { start: *at, end: *at }
+        lsp::Range { start: at, end: at }
     };
     lsp::CompletionItem {
         sort_text: Some(format!("{rank:03}{name}")),

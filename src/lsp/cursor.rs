@@ -239,9 +239,8 @@ pub(super) fn cursor(file: FileId, text: &str, at: usize) -> Cursor {
 /// A symbol or bracket that ends where the place is has been left behind.
 fn token_ends_before(token: Token, at: usize) -> bool {
     match token.kind {
-        TokenKind::Word | TokenKind::Number => false,
-        // still in a comment at its end
-        TokenKind::Comment => false,
+        // at its end one is still in a comment
+        TokenKind::Word | TokenKind::Number | TokenKind::Comment => false,
         TokenKind::Column | TokenKind::Chunk => token.end < at,
         TokenKind::Symbol
         | TokenKind::Open

@@ -29,7 +29,7 @@ impl Document {
     /// A document as it was opened. One without a file (`untitled:1`) is taken to lie in the working folder.
     pub(super) fn new(uri: Uri, version: i32, text: &str) -> Self {
         let unnamed = || {
-            let name: String = uri.as_ref().chars().filter(|c| c.is_ascii_alphanumeric()).collect();
+            let name: String = uri.as_ref().chars().filter(char::is_ascii_alphanumeric).collect();
             absolute(Path::new(&format!("{name}.pipe")))
         };
         let path = places::path(&uri).unwrap_or_else(unnamed);

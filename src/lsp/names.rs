@@ -217,12 +217,17 @@ impl Collector {
             ExprKind::Record(fields) => fields.iter().for_each(|field| self.value(&field.value)),
             ExprKind::Call { callee, arguments } => {
                 self.value(callee);
-                arguments.iter().for_each(|argument| self.value(&argument.value));
+                for argument in arguments {
+                    self.value(&argument.value);
+                }
             }
-            ExprKind::Member { of, name } => match &of.kind {
-                ExprKind::Name(head) => self.refer(head, of.span, Some(name)),
-                _ => self.value(of),
-            },
+            ExprKind::Member { of, name } => {
+                if let ExprKind::Name(head) = &of.kind {
+                    self.refer(head, of.span, Some(name));
+                } else {
+                    self.value(of);
+                }
+            }
             ExprKind::Negate(inner) | ExprKind::Not(inner) => self.value(inner),
             ExprKind::Binary { left, right, .. } => {
                 self.value(left);

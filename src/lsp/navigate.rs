@@ -103,7 +103,13 @@ fn everywhere(server: &Server, target: &Target) -> BTreeMap<PathBuf, (String, Ve
     let mut others: Vec<PathBuf> = server.documents().map(|opened| opened.document.path.clone()).collect();
     let folder = target.path.parent().unwrap_or(Path::new(""));
     let beside = desk.list(folder).unwrap_or_default();
-    others.extend(beside.iter().filter(|name| name.ends_with(".pipe")).take(MOST_FILES).map(|name| folder.join(name)));
+    others.extend(
+        beside
+            .iter()
+            .filter(|name| Path::new(name).extension().is_some_and(|end| end == "pipe"))
+            .take(MOST_FILES)
+            .map(|name| folder.join(name)),
+    );
     for path in others {
         if path == target.path || found.contains_key(&path) {
             continue;
@@ -188,7 +194,7 @@ pub(super) fn prepare_rename(server: &Server, params: &lsp::PrepareRenameParams)
 }
 
 /// Renames a name wherever it is meant.
-pub(super) fn rename(server: &Server, params: lsp::RenameParams) -> Result<Option<lsp::WorkspaceEdit>, Refusal> {
+pub(super) fn rename(server: &Server, params: &lsp::RenameParams) -> Result<Option<lsp::WorkspaceEdit>, Refusal> {
     let new = params.new_name.trim().to_owned();
     let Some(Meant { target, .. }) = meant(server, &params.text_document_position_params) else { return Ok(None) };
     let quoted = target.page.text.get(target.definition.name.span.range()).is_some_and(|name| name.starts_with('"'));

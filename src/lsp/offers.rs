@@ -2,6 +2,8 @@
 //!
 //! Completion lists the offers; hover shows the documentation of the one that is written there. So both always agree.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "what is offered for one kind of value is nothing for the others")]
+
 use gen_lsp_types::{CompletionItemKind, SymbolKind};
 
 use super::cursor::{Call, Cursor, Slot, Spot};
@@ -173,9 +175,8 @@ fn hole(takes: &Takes, default: &str) -> String {
         Takes::Column => "`${1}`".to_owned(),
         Takes::Text => "\"${1}\"".to_owned(),
         Takes::Path => "\"${1:file}\"".to_owned(),
-        Takes::Shaped(_) => "${0}".to_owned(),
         Takes::Operations(_) => "[${0}]".to_owned(),
-        Takes::Flag | Takes::Word(_) | Takes::Operation(_) | Takes::Formula(_) => "${0}".to_owned(),
+        Takes::Shaped(_) | Takes::Flag | Takes::Word(_) | Takes::Operation(_) | Takes::Formula(_) => "${0}".to_owned(),
         Takes::Whole { .. }
         | Takes::Number { .. }
         | Takes::Share { .. }

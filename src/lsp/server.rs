@@ -128,7 +128,7 @@ impl Server {
             "textDocument/references" => ask(params, |params| navigate::references(self, &params)),
             "textDocument/documentHighlight" => ask(params, |params| navigate::highlights(self, &params)),
             "textDocument/prepareRename" => ask(params, |params| navigate::prepare_rename(self, &params)),
-            "textDocument/rename" => navigate::rename(self, extract(params)?).and_then(value),
+            "textDocument/rename" => navigate::rename(self, &extract(params)?).and_then(value),
             "textDocument/documentSymbol" => ask(params, |params| outline::symbols(self, &params)),
             "textDocument/formatting" => ask(params, |params| format::format(self, &params)),
             "textDocument/foldingRange" => ask(params, |params| outline::folds(self, &params)),
@@ -279,7 +279,9 @@ impl Server {
 
     fn check_all(&mut self) {
         let paths: Vec<PathBuf> = self.opened.keys().cloned().collect();
-        paths.iter().for_each(|path| self.check(path));
+        for path in paths {
+            self.check(&path);
+        }
     }
 
     fn check_with_users(&mut self, path: &Path) {
@@ -294,7 +296,9 @@ impl Server {
         };
         let users = self.opened.iter().filter(|(user, opened)| *user != path && reads(opened));
         let users: Vec<PathBuf> = users.map(|(user, _)| user.clone()).collect();
-        users.iter().for_each(|user| self.check(user));
+        for user in users {
+            self.check(&user);
+        }
     }
 
     fn check(&mut self, path: &Path) {
