@@ -35,7 +35,7 @@ pub(super) struct Arguments {
     /// Worker threads [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     threads: Option<u32>,
-    /// Fetch no first weights from the Hugging Face hub; HF_HUB_OFFLINE=1 says the same
+    /// Fetch no first weights from the Hugging Face hub; `HF_HUB_OFFLINE=1` says the same
     #[arg(long)]
     offline: bool,
     /// No progress, only problems and the result

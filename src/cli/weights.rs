@@ -1,6 +1,6 @@
 //! `pipe weights`: which first weights there are, where they lie, what is in a file; fetching and converting them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
@@ -27,7 +27,7 @@ enum What {
     Path {
         /// The backbone, as a study names it
         backbone: String,
-        /// imagenet, imagenet21k or noisy_student [default: the backbone's first]
+        /// imagenet, imagenet21k or `noisy_student` [default: the backbone's first]
         word: Option<String>,
         #[command(flatten)]
         folders: Folders,
@@ -36,7 +36,7 @@ enum What {
     Fetch {
         /// A backbone, or `organisation/name` on the hub
         of: String,
-        /// imagenet, imagenet21k or noisy_student [default: the backbone's first]
+        /// imagenet, imagenet21k or `noisy_student` [default: the backbone's first]
         word: Option<String>,
         /// A branch, a tag or a commit
         #[arg(long, value_name = "REVISION", default_value = "main")]

@@ -125,18 +125,15 @@ pub fn plan(
         let study = &variant.study;
         let asked = (variant.dataset, &study.split, study.seed);
         let known = dealt.iter().find(|dealt| (dealt.dataset, &dealt.split, dealt.seed) == asked);
-        let (folds, trained, split) = match known {
-            Some(dealt) => dealt.folds.clone(),
-            None => {
-                let Some(folds) = deal(variant, &dataset, &mut problems) else { continue };
-                dealt.push(Dealt {
-                    dataset: variant.dataset,
-                    split: study.split.clone(),
-                    seed: study.seed,
-                    folds: folds.clone(),
-                });
-                folds
-            }
+        let (folds, trained, split) = if let Some(dealt) = known { dealt.folds.clone() } else {
+            let Some(folds) = deal(variant, &dataset, &mut problems) else { continue };
+            dealt.push(Dealt {
+                dataset: variant.dataset,
+                split: study.split.clone(),
+                seed: study.seed,
+                folds: folds.clone(),
+            });
+            folds
         };
         let weights = options.weights.get(index).cloned().flatten();
         let inputs = inputs.entry((variant.dataset, weights.clone())).or_insert_with(|| {

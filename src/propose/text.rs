@@ -90,22 +90,19 @@ fn data(proposal: &Proposal, lines: &mut Vec<String>) {
         let rare = safe(&proposal.too_rare.join(", "));
         lines.push(format!("classes = [{}]    # left out, of one patient only: {rare}", classes.join(", ")));
     }
-    match &columns.group {
-        Some(group) => {
-            let sure = if group.by_name { "" } else { "; its name does not say so, please check" };
-            let most = group.most;
-            lines.push(format!(
-                "group = {}    # {} patients, up to {most} images each{sure}",
-                column(&group.column),
-                group.count
-            ));
-        }
-        None => {
-            lines.push(
-                "# no column looks like the patients': images of one person in several folds inflate the score".into(),
-            );
-            lines.push(because.to_owned());
-        }
+    if let Some(group) = &columns.group {
+        let sure = if group.by_name { "" } else { "; its name does not say so, please check" };
+        let most = group.most;
+        lines.push(format!(
+            "group = {}    # {} patients, up to {most} images each{sure}",
+            column(&group.column),
+            group.count
+        ));
+    } else {
+        lines.push(
+            "# no column looks like the patients': images of one person in several folds inflate the score".into(),
+        );
+        lines.push(because.to_owned());
     }
     let mut keep = Vec::new();
     if let Some(group) = columns.group.as_ref().filter(|group| group.nobody > 0) {
