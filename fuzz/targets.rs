@@ -1,6 +1,6 @@
 //! What fuzzing holds, as plain functions of bytes: each panics where its property fails.
 //!
-//! `cargo test` runs them over the stored corpora; libFuzzer runs them over whatever reaches new code.
+//! `cargo test` runs them over programs, mutants and stored corpora; libFuzzer runs them over whatever reaches new code.
 
 #![allow(dead_code, reason = "each fuzz target uses one of them")]
 
