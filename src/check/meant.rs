@@ -38,7 +38,6 @@ pub struct Named {
 }
 
 impl PartialEq for Named {
-    #[expect(clippy::float_cmp, reason = "the same number as it was written")]
     fn eq(&self, other: &Self) -> bool {
         let plain = |named: &Self| -> Vec<(&str, String, bool)> {
             named.arguments.iter().map(|(of, text, written)| (of.name, text.clone(), *written)).collect()
@@ -55,8 +54,13 @@ impl Meaning {
             Typed::Operation(bound) => vec![named(1.0, bound)],
             Typed::Operations(all) => all.iter().map(|bound| named(1.0, bound)).collect(),
             Typed::Formula(terms) => terms.iter().map(|(weight, bound)| named(*weight, bound)).collect(),
-            Typed::Number(_) | Typed::Flag(_) | Typed::Text(_) | Typed::Column(_) | Typed::Word(_) => Vec::new(),
-            Typed::Shaped(_) | Typed::Absent => Vec::new(),
+            Typed::Number(_)
+            | Typed::Flag(_)
+            | Typed::Text(_)
+            | Typed::Column(_)
+            | Typed::Word(_)
+            | Typed::Shaped(_)
+            | Typed::Absent => Vec::new(),
         };
         Some(Self { written: text(false)?, full: text(true)?, calls })
     }

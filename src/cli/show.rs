@@ -91,7 +91,9 @@ pub(super) fn run(arguments: &Arguments) -> Outcomes {
 
 fn wanted<'a>(arguments: &Arguments, checked: &'a Checked) -> Result<Vec<&'a Variant>, Outcomes> {
     let Some(name) = &arguments.only else { return Ok(checked.variants.iter().collect()) };
-    if let Some(variant) = checked.variant(name) { Ok(vec![variant]) } else {
+    if let Some(variant) = checked.variant(name) {
+        Ok(vec![variant])
+    } else {
         let names: Vec<&str> = checked.variants.iter().map(|variant| variant.name.as_str()).collect();
         talk(&format!("pipe: there is no variant `{name}`; there are: {}", names.join(", ")));
         Err(Outcomes::Usage)

@@ -593,7 +593,6 @@ fn slice_columns(
     columns
 }
 
-#[expect(clippy::too_many_arguments, reason = "the last step of `assemble`, which holds all of these")]
 fn finish(
     classes: Vec<String>,
     patients: &[&str],

@@ -73,6 +73,7 @@ mod tests {
     use crate::images::decode::Kind;
 
     /// A picture of a number; numbers that differ in the last digit show nearly the same.
+    #[expect(clippy::unnecessary_wraps, reason = "as `copies` takes them")]
     fn print(number: usize) -> Option<Fingerprint> {
         let scene = number / 10;
         let level = |at: usize| (at % 24 * (scene * 7 + 3) + at / 24 * (scene * 5 + 11)) % 200 + number % 10;

@@ -7,7 +7,6 @@
 //! Everything is a pure function of its arguments; only [`cache`] touches the disk. [`phantom`] draws synthetic
 //! films that need no files.
 
-pub mod alike;
 pub mod augment;
 pub mod cache;
 mod clahe;

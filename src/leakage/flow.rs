@@ -129,13 +129,12 @@ impl Builder<'_> {
             everybody.push(Part::Holdout);
         }
         match over {
-            Over::Nobody => Parts::NONE,
             Over::Training => Parts::of(&[Part::Train]),
             Over::Watched => Parts::of(&[watched]),
             Over::Scored => FOLDS,
             Over::Everybody => Parts::of(&everybody),
             Over::Card if self.facts.first_weights.is_some() => Parts::of(&everybody),
-            Over::Card => Parts::NONE,
+            Over::Nobody | Over::Card => Parts::NONE,
         }
     }
 

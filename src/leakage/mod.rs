@@ -9,7 +9,6 @@
 mod explain;
 pub mod flow;
 mod shared;
-pub mod sketch;
 mod tell;
 
 pub use explain::Explained;

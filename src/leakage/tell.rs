@@ -53,7 +53,7 @@ pub fn tell(study: &Study, flow: &Flow, context: &Context<'_>, problems: &mut Pr
                 problems.nothing_to_accept(at);
             }
         }
-        Some(_) => problems.accept_leaks(found, at),
+        Some(_) => problems.accept_leaks(&found, at),
     }
 }
 

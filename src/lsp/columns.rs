@@ -224,7 +224,9 @@ mod tests {
 
     fn column(cells: &[&str]) -> Column {
         let mut column = Column::with_capacity(cells.len());
-        cells.iter().for_each(|cell| column.push(cell));
+        for cell in cells {
+            column.push(cell);
+        }
         column
     }
 

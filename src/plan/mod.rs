@@ -125,7 +125,9 @@ pub fn plan(
         let study = &variant.study;
         let asked = (variant.dataset, &study.split, study.seed);
         let known = dealt.iter().find(|dealt| (dealt.dataset, &dealt.split, dealt.seed) == asked);
-        let (folds, trained, split) = if let Some(dealt) = known { dealt.folds.clone() } else {
+        let (folds, trained, split) = if let Some(dealt) = known {
+            dealt.folds.clone()
+        } else {
             let Some(folds) = deal(variant, &dataset, &mut problems) else { continue };
             dealt.push(Dealt {
                 dataset: variant.dataset,

@@ -120,7 +120,9 @@ impl Plan {
     pub fn axes(&self) -> Vec<(String, Vec<String>)> {
         let mut axes: Vec<(String, Vec<String>)> = Vec::new();
         for choice in self.variants.iter().flat_map(|variant| &variant.choices) {
-            let axis = if let Some(axis) = axes.iter().position(|(path, _)| *path == choice.path) { axis } else {
+            let axis = if let Some(axis) = axes.iter().position(|(path, _)| *path == choice.path) {
+                axis
+            } else {
                 axes.push((choice.path.clone(), Vec::new()));
                 axes.len() - 1
             };

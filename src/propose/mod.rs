@@ -40,6 +40,7 @@ pub struct Proposal {
 
 /// Where rows come from, and what the columns are.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one exists at a time")]
 pub enum Rows {
     /// A table.
     Table {

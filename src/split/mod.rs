@@ -173,7 +173,9 @@ pub fn deal(split: &Split, dataset: &Dataset, seed: u64) -> Result<Folds, SplitE
         }
     };
     let holdout = portion::Draw { share: split.holdout, keep: asked as usize, seed, stage: Stage::Holdout, epoch: 0 };
-    let held: Vec<bool> = if let Some(given) = &dataset.given_holdout { given.clone() } else {
+    let held: Vec<bool> = if let Some(given) = &dataset.given_holdout {
+        given.clone()
+    } else {
         let drawn = holdout.from(dataset, &all);
         all.iter().map(|image| drawn.contains(dataset, *image)).collect()
     };

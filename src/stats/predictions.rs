@@ -84,11 +84,14 @@ fn write_row(writer: &mut csv::Writer<Vec<u8>>, row: &[String]) {
     writer.write_record(row).expect("invariant: memory takes rows of one length");
 }
 
-/// Reads what [`to_csv`] wrote: the classes, the columns and the predictions.
+/// What a file of predictions holds: the classes, the columns of slices, the rows.
+pub type Read = (Vec<String>, Vec<String>, Vec<Prediction>);
+
+/// Reads what [`to_csv`] wrote.
 ///
 /// # Errors
 /// Other columns, or a cell that does not fit its column.
-pub fn from_csv(text: &str) -> Result<(Vec<String>, Vec<String>, Vec<Prediction>), PredictionsError> {
+pub fn from_csv(text: &str) -> Result<Read, PredictionsError> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let header = reader.headers().map_err(|_| PredictionsError::Header)?.clone();
     if !header.iter().take(FIRST_COLUMNS.len()).eq(FIRST_COLUMNS) {

@@ -138,8 +138,14 @@ impl Atom<'_> {
             Kind::Word => !self.is_between(),
             Kind::Number | Kind::TextClose | Kind::Column | Kind::Close => true,
             Kind::Symbol => self.text == "?", // an optional type
-            Kind::Open | Kind::Comment | Kind::Newline => false,
-            Kind::TextOpen | Kind::Chunk | Kind::HoleOpen | Kind::HoleClose => false, // part of a text
+            // the last four are parts of a text
+            Kind::Open
+            | Kind::Comment
+            | Kind::Newline
+            | Kind::TextOpen
+            | Kind::Chunk
+            | Kind::HoleOpen
+            | Kind::HoleClose => false,
         }
     }
 
@@ -274,7 +280,7 @@ impl<'a> Page<'a> {
                 .filter_map(|at| {
                     let line = self.lines.get(at)?;
                     let atom = *line.stops.get(&stop)?;
-                    Some((at, atom, self.width(line, atom)))
+                    Some((at, atom, Self::width(line, atom)))
                 })
                 .filter(|(.., width)| *width < MOST_COLUMNS)
                 .collect();
@@ -288,13 +294,13 @@ impl<'a> Page<'a> {
     }
 
     /// Characters of a line before an atom, without the blank before it.
-    fn width(&self, line: &Line<'_>, until: usize) -> usize {
+    fn width(line: &Line<'_>, until: usize) -> usize {
         let atoms = line.atoms.iter().take(until).enumerate();
-        atoms.map(|(at, atom)| self.blanks(line, at) + atom.text.chars().count()).sum()
+        atoms.map(|(at, atom)| Self::blanks(line, at) + atom.text.chars().count()).sum()
     }
 
     /// Blanks before an atom of a line.
-    fn blanks(&self, line: &Line<'_>, at: usize) -> usize {
+    fn blanks(line: &Line<'_>, at: usize) -> usize {
         let Some(before) = at.checked_sub(1) else { return 0 };
         let (Some(last), Some(next)) = (line.atoms.get(before), line.atoms.get(at)) else { return 0 };
         let behind = before.checked_sub(1).and_then(|at| line.atoms.get(at));
@@ -314,7 +320,7 @@ impl<'a> Page<'a> {
                     comment = Some(atom.text);
                     break;
                 }
-                let blanks = self.blanks(line, at);
+                let blanks = Self::blanks(line, at);
                 text.push_str(&" ".repeat(blanks));
                 column += blanks;
                 if atom.closes() && frames.len() > 1 {
@@ -415,7 +421,17 @@ fn atoms(file: FileId, text: &str) -> Vec<Atom<'_>> {
                 continue;
             }
             Kind::TextClose => (began.pop().unwrap_or(token.start), token.end),
-            _ => (token.start, token.end),
+            Kind::Word
+            | Kind::Number
+            | Kind::Symbol
+            | Kind::Open
+            | Kind::Close
+            | Kind::HoleOpen
+            | Kind::HoleClose
+            | Kind::Chunk
+            | Kind::Column
+            | Kind::Comment
+            | Kind::Newline => (token.start, token.end),
         };
         if !began.is_empty() {
             continue;

@@ -126,7 +126,7 @@ impl Problems {
     }
 
     /// W0312: each leak of a study that accepts them, as a statement that the report repeats.
-    pub fn accept_leaks(&mut self, found: Self, at: Option<Span>) {
+    pub fn accept_leaks(&mut self, found: &Self, at: Option<Span>) {
         for leak in found.sorted() {
             let mut accepted = Diagnostic::new(Code::W0312, format!("accepted: {} ({})", leak.message, leak.code.id()));
             for label in &leak.labels {
