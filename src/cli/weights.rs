@@ -94,10 +94,11 @@ pub(super) use with_engine::{fetch, is_offline, run};
 mod with_engine {
     use std::fmt::Write as _;
     use std::io::Write as _;
+    use std::path::Path;
 
     use super::super::progress::Bytes;
     use super::super::{print, talk};
-    use super::{Arguments, Folders, Outcomes, Path, PathBuf, What};
+    use super::{Arguments, Folders, Outcomes, PathBuf, What};
     use crate::catalog::backbones::{BACKBONES, Backbone};
     use crate::diag::suggest::nearest;
     use crate::nn::weights::{self, Hub, HubError, Places, Repository, Wanted, WeightsError};
