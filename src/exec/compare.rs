@@ -40,13 +40,16 @@ pub(super) fn study(plan: &Plan, judged: Vec<Judged>) -> StudyRecord {
         missing,
         comparison,
         leader,
-        variants: judged.into_iter().filter_map(|judged| variant(plan.variants.get(judged.index)?, judged)).collect(),
+        variants: judged
+            .into_iter()
+            .filter_map(|judged| Some(variant(plan.variants.get(judged.index)?, judged)))
+            .collect(),
     }
 }
 
-fn variant(planned: &Planned, judged: Judged) -> Option<VariantRecord> {
+fn variant(planned: &Planned, judged: Judged) -> VariantRecord {
     let choices = planned.choices.iter().map(|choice| choice.label.clone()).collect();
-    Some(VariantRecord { name: planned.name.clone(), choices, record: judged.record })
+    VariantRecord { name: planned.name.clone(), choices, record: judged.record }
 }
 
 fn comparison<'a>(compare: &Compare, judged: &'a [Judged], named: &impl Fn(&'a Judged) -> &'a str) -> Comparison {

@@ -21,7 +21,7 @@ const FILE: &str = "model.safetensors";
 /// How often a request is made before a busy or broken line is given up.
 const ATTEMPTS: u32 = 5;
 /// How long a server may ask us to wait.
-const LONGEST_WAIT: Duration = Duration::from_secs(120);
+const LONGEST_WAIT: Duration = Duration::from_mins(2);
 /// Bytes that show that a line works after all.
 const FRUITFUL: u64 = 1 << 20;
 /// Largest weight file there is any use for.
@@ -320,7 +320,7 @@ impl Hub {
 fn agent(redirects: u32) -> Agent {
     AgentBuilder::new()
         .timeout_connect(Duration::from_secs(20))
-        .timeout_read(Duration::from_secs(60))
+        .timeout_read(Duration::from_mins(1))
         .redirects(redirects)
         .try_proxy_from_env(true)
         .user_agent(concat!("pipe-lang/", env!("CARGO_PKG_VERSION")))

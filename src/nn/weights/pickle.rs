@@ -147,15 +147,13 @@ impl<'a> Machine<'a> {
                     self.take(8)?; // BINFLOAT
                     self.push(Value::None)?;
                 }
-                b'X' => self.text::<4>()?,                          // BINUNICODE
-                0x8c => self.text::<1>()?,                          // SHORT_BINUNICODE
-                0x8d => self.text::<8>()?,                          // BINUNICODE8
-                b'T' => self.text::<4>()?,                          // BINSTRING
-                b'U' => self.text::<1>()?,                          // SHORT_BINSTRING
-                b'B' => self.skip_bytes::<4>()?,                    // BINBYTES
-                b'C' => self.skip_bytes::<1>()?,                    // SHORT_BINBYTES
+                b'X' | b'T' => self.text::<4>()?, // BINUNICODE, BINSTRING
+                0x8c | b'U' => self.text::<1>()?, // SHORT_BINUNICODE, SHORT_BINSTRING
+                0x8d => self.text::<8>()?,        // BINUNICODE8
+                b'B' => self.skip_bytes::<4>()?,  // BINBYTES
+                b'C' => self.skip_bytes::<1>()?,  // SHORT_BINBYTES
                 b']' | b')' => self.push(Value::List(Vec::new()))?, // EMPTY_LIST, EMPTY_TUPLE
-                b'}' => self.push(Value::Dict(Vec::new()))?,        // EMPTY_DICT
+                b'}' => self.push(Value::Dict(Vec::new()))?, // EMPTY_DICT
                 b't' | b'l' => {
                     let items = self.since_mark()?; // TUPLE, LIST
                     self.push(Value::List(items))?;
