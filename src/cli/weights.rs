@@ -9,6 +9,12 @@ use super::Outcomes;
 use super::talk;
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pipe weights list                                  what there is, under which licence, and what is here
+  pipe weights fetch efficientnet_b0 noisy_student   into the Hugging Face cache, checked by its SHA-256
+  pipe weights import model.pth --to model.safetensors
+  pipe weights info model.safetensors")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     what: What,

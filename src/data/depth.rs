@@ -1,6 +1,6 @@
 //! The headers of some images: W0209 when a data set mixes grey values of different depth.
 //!
-//! Of a large data set [`MOST`] files are looked at, evenly spaced, and of each only its first bytes: a check must not
+//! Of a large data set `MOST` files are looked at, evenly spaced, and of each only its first bytes: a check must not
 //! read gigabytes. Of deeper files only the upper eight bits are used, so a 12-bit picture kept in 16 bits comes out
 //! dark beside its neighbours, and a network sees where a film came from.
 

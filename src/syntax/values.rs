@@ -154,9 +154,13 @@ impl Reader<'_> {
     }
 
     fn column(&self, span: Span) -> ExprKind {
-        let name = self.slice(span).trim_matches('`');
+        let written = self.slice(span);
+        let name = written.trim_matches('`');
         if name.trim().is_empty() {
-            self.tell(|problems| problems.column_without_a_name(span));
+            // One backquote by itself was never closed, which has been told.
+            if written.trim_end() != "`" {
+                self.tell(|problems| problems.column_without_a_name(span));
+            }
             return ExprKind::Error;
         }
         ExprKind::Column(name.to_owned())

@@ -26,7 +26,7 @@ fn told(outcome: &Outcome) -> Vec<String> {
 fn study(top: &str, body: &str) -> Study {
     let outcome = run(&study_text(top, body), &Overrides::default());
     let told = told(&outcome);
-    outcome.checked.map(only).unwrap_or_else(|| panic!("{told:?}\n{}", study_text(top, body)))
+    outcome.checked.map_or_else(|| panic!("{told:?}\n{}", study_text(top, body)), only)
 }
 
 /// The study of a file without `vary`.
@@ -86,6 +86,8 @@ fn place(family: &Family, example: &str) -> Option<String> {
         "head" => format!("  model.head = {example}\n"),
         "way to freeze" => format!("  model.freeze = {example}\n"),
         "loss" => format!("  train.loss = {example}\n"),
+        "pool" => format!("  model.head = linear(pool = {example})\n"),
+        "fixed operation" => format!("  evaluate.tta = [{example}]\n"),
         "optimizer" => format!("  train.optimizer = {example}\n"),
         "schedule" => format!("  split.validation = 20%\n  train.schedule = {example}\n  train.epochs = 20\n"),
         "sampler" => format!("  train.sampler = {example}\n"),

@@ -296,10 +296,8 @@ fn relative_paths_start_where_their_beginning_is_written() {
     );
     assert_eq!(path(&good_with(&host, &text, &Overrides::default()).0), "../lab/./tables/labels.csv");
     // ... or here.
-    let text = format!(
-        "use \"../lab/base.pipe\" as lab\nstudy s extends lab.base {{\n  model {{ backbone = resnet18(weights = file(\"../w.safetensors\")) }}\n  data.table = csv(\"./${{lab.name}}\") }}\n"
-    );
-    let (checked, _) = good_with(&host, &text, &Overrides::default());
+    let text = "use \"../lab/base.pipe\" as lab\nstudy s extends lab.base {\n  model { backbone = resnet18(weights = file(\"../w.safetensors\")) }\n  data.table = csv(\"./${lab.name}\") }\n";
+    let (checked, _) = good_with(&host, text, &Overrides::default());
     assert_eq!(path(&checked), "./labels.csv");
     assert_eq!(
         checked.variants[0].study.model.weights,

@@ -334,7 +334,7 @@ fn a_grid_shares_what_its_variants_have_in_common() {
             .replace("epochs = 2", &format!("epochs = 2\n    loss = {loss}()"))
             .lines()
             .filter(|line| !line.contains("vary") && !line.contains("compare"))
-            .map(|line| format!("{line}\n"))
+            .flat_map(|line| [line, "\n"])
             .collect();
         let alone = planned(&alone);
         let in_grid: Keys = plan.dag.of(index).map(|(_, node)| (node.work, node.key.clone())).collect();
@@ -349,7 +349,7 @@ fn what_varies_late_shares_the_trainings() {
         .replace("vary train.loss = { ce = cross_entropy(), focal = focal() }", judged)
         .lines()
         .filter(|line| !line.contains("compare"))
-        .map(|line| format!("{line}\n"))
+        .flat_map(|line| [line, "\n"])
         .collect();
     let kinds = kinds(&planned(&text));
     assert_eq!((kinds["train"], kinds["predict"], kinds["evaluate"], kinds["report"]), (6, 6, 4, 4));

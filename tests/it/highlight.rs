@@ -1,4 +1,4 @@
-//! The TextMate grammar names the words, units and types of the language, all of them and no others.
+//! The `TextMate` grammar names the words, units and types of the language, all of them and no others.
 
 use pipe::catalog::keywords::{KEYWORDS, Keyword, TYPES, UNITS};
 use serde_json::Value;

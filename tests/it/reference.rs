@@ -45,6 +45,7 @@ fn capital(text: &str) -> String {
 }
 
 /// What a slot takes; families are linked, not listed.
+#[expect(clippy::wildcard_enum_match_arm, reason = "all others are said alike")]
 fn takes(takes: &Takes) -> String {
     let link = |family: &Family| format!("[{}](operations.md#{})", family.many, anchor(family.many));
     match takes {
@@ -92,6 +93,7 @@ fn later(out: &mut String, names: &[&str]) {
 }
 
 /// The settings that take operations of a family.
+#[expect(clippy::wildcard_enum_match_arm, reason = "all others take no operations")]
 fn takers(family: &Family) -> Vec<String> {
     let mut takers = Vec::new();
     for block in every_block() {

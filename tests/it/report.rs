@@ -788,7 +788,7 @@ fn grid(backbones: usize, losses: usize) -> StudyRecord {
         let name = choices.join("/");
         let lift = 0.015 * float(at % 5) - 0.02 * float(backbone);
         let mut record = sample(4, 3, 4);
-        record.study.name = "nih_grid".to_owned();
+        "nih_grid".clone_into(&mut record.study.name);
         let patient = &mut record.evaluation.patient;
         patient.macro_f1 = rounded(patient.macro_f1 + lift);
         if let Some(interval) = record.evaluation.intervals.as_mut().and_then(|of| of.patient.macro_f1.as_mut()) {

@@ -435,7 +435,7 @@ fn two_runs_may_share_a_store() {
 /// Runs `file` and makes sure that nothing looks finished afterwards.
 #[track_caller]
 fn refused(folder: &Path, file: &str, code: i32) -> Told {
-    let told = pipe(folder, &["run", file]).ends(code);
+    let told = pipe(folder, &["run", file, "--offline"]).ends(code);
     assert!(!told.err.contains("panicked") && !told.err.contains("a bug in pipe"), "{}", told.err);
     assert_eq!(told.out, "", "a run that failed has no results");
     if let Ok(runs) = fs::read_dir(folder.join("runs")) {
@@ -603,7 +603,7 @@ fn weights_that_do_not_fit_stop_a_run() {
 
     let imagenet = TINY.replace("resnet18()", "resnet18(weights = imagenet)").replace("(train)", "(imagenet)");
     fs::write(folder.path().join("tiny.pipe"), imagenet).unwrap();
-    refused(folder.path(), "tiny.pipe", 1).says("E0402").says("huggingface-cli download timm/resnet18");
+    refused(folder.path(), "tiny.pipe", 1).says("E0402").says("pipe weights fetch timm/resnet18.tv_in1k");
 }
 
 #[test]

@@ -135,7 +135,7 @@ fn clustered(patients: u32, sample: u64, lift: f64) -> Vec<Prediction> {
         for image in 0..6 {
             let label = (patient + image) % 2;
             let right = stream.chance((easy + lift).min(1.0));
-            let top = if right == (label == 1) { 1 } else { 0 };
+            let top = usize::from(right == (label == 1));
             let mut probabilities = vec![0.2, 0.2];
             probabilities[top] = 0.8;
             rows.push(Prediction {
@@ -241,7 +241,7 @@ fn a_difference_is_over_the_images_that_both_have_scored() {
         row.fold = Some(9);
     }
     assert_eq!(of(&other), Some(whole));
-    other.retain(|row| row.patient < "p2".to_owned());
+    other.retain(|row| row.patient.as_str() < "p2");
     let part = of(&other).unwrap();
     assert!(part.patients < 30 && part.images == 6 * part.patients);
     other.truncate(3);

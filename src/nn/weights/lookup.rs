@@ -267,6 +267,6 @@ mod tests {
         ] {
             assert!(words.contains(place), "{place} in: {words}");
         }
-        assert!(error.help().unwrap().contains("huggingface-cli download timm/resnet34.tv_in1k"));
+        assert!(error.help().unwrap().contains("pipe weights fetch timm/resnet34.tv_in1k"));
     }
 }
