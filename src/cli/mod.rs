@@ -4,6 +4,7 @@
 //! kept; 70 a bug in `pipe`; 130 interrupted.
 
 mod audit;
+mod bench;
 mod check;
 mod completions;
 mod explain;
@@ -91,6 +92,8 @@ enum Command {
     Man(completions::Man),
     /// List, find, fetch, convert and check first weights
     Weights(weights::Arguments),
+    /// Measure what a backbone costs on this machine: time and memory
+    Bench(bench::Arguments),
 }
 
 /// What every command that reads a study takes.
@@ -200,6 +203,7 @@ pub fn main() -> ExitCode {
             Command::Completions(arguments) => completions::completions(&arguments),
             Command::Man(arguments) => completions::man(&arguments),
             Command::Weights(arguments) => weights::run(&arguments),
+            Command::Bench(arguments) => bench::run(&arguments),
         }
     });
     if let Ok(outcome) = outcome {

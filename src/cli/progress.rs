@@ -174,6 +174,39 @@ impl Progress {
     }
 }
 
+/// Passes of one measurement: a bar on a terminal, nothing elsewhere.
+pub(super) struct Steps(Option<ProgressBar>);
+
+impl Steps {
+    pub(super) fn new(name: &str, quiet: bool) -> Self {
+        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
+            let bar = ProgressBar::new(0);
+            if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:28} {pos}/{len} {eta} left") {
+                bar.set_style(style.progress_chars("━╸ "));
+            }
+            bar.set_prefix(name.to_owned());
+            bar
+        });
+        Self(bar)
+    }
+
+    /// So many are done of so many.
+    pub(super) fn on(&self, done: usize, all: usize) {
+        if let Some(bar) = &self.0 {
+            bar.set_length(all as u64);
+            bar.set_position(done as u64);
+        }
+    }
+}
+
+impl Drop for Steps {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 /// Bytes that come over the network: a bar with speed and time left on a terminal, a line now and then elsewhere.
 pub(super) struct Bytes {
     bar: Option<ProgressBar>,

@@ -94,7 +94,7 @@ pub(super) fn run(_arguments: &Arguments) -> Outcomes {
 }
 
 #[cfg(feature = "run")]
-pub(super) use with_engine::{fetch, is_offline, run};
+pub(super) use with_engine::{fetch, is_offline, named, refuse, run};
 
 #[cfg(feature = "run")]
 mod with_engine {
@@ -125,7 +125,7 @@ mod with_engine {
     type Done = Result<Outcomes, Outcomes>;
 
     /// Tells what is wrong and what to do; ends with `outcome`.
-    fn refuse(outcome: Outcomes, what: &str, help: Option<&str>) -> Outcomes {
+    pub(in super::super) fn refuse(outcome: Outcomes, what: &str, help: Option<&str>) -> Outcomes {
         talk(&format!("pipe: {what}"));
         if let Some(help) = help {
             talk(&format!("  help: {help}"));
@@ -137,7 +137,7 @@ mod with_engine {
         refuse(Outcomes::Failed, &format!("{}: {error}", file.display()), error.help().as_deref())
     }
 
-    fn named(name: &str) -> Result<Backbone, Outcomes> {
+    pub(in super::super) fn named(name: &str) -> Result<Backbone, Outcomes> {
         Backbone::named(name).or_else(|| Backbone::of_timm(name)).ok_or_else(|| {
             let near = nearest(name, BACKBONES.names());
             let help = near.map(|near| format!("did you mean `{near}`?"));

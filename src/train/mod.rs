@@ -11,6 +11,7 @@
 //! ```
 
 mod batches;
+mod bench;
 mod early;
 mod error;
 mod features;
@@ -21,6 +22,7 @@ mod optim;
 mod sampler;
 mod schedule;
 
+pub use bench::{Bench, Cost, bench};
 pub use early::{BestEpoch, EarlyStopping};
 pub use error::TrainError;
 pub use features::{FeatureTable, features, predict};

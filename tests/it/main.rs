@@ -9,6 +9,8 @@
 )]
 
 mod audit;
+#[cfg(feature = "run")]
+mod bench;
 mod check;
 mod cli;
 mod compose;

@@ -1,0 +1,176 @@
+//! `pipe bench`: what a backbone costs on this machine, before a study is planned around it.
+
+use clap::{Args, ValueEnum};
+
+use super::Outcomes;
+#[cfg(not(feature = "run"))]
+use super::talk;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pipe bench resnet18                             a training step, inference, images/s, memory
+  pipe bench efficientnet_b0 --side 160 --batch 32
+  pipe bench resnet18 --format json | jq .train_step_ms")]
+pub(super) struct Arguments {
+    /// The backbone, as a study names it
+    backbone: String,
+    /// Pixels a side of the images
+    #[arg(long, value_name = "PIXELS", default_value_t = 224, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    side: u32,
+    /// Images a step
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    batch: u32,
+    /// auto, cpu, cuda or cuda(1)
+    #[cfg(feature = "run")]
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: crate::exec::Choice,
+    /// How numbers are held
+    #[arg(long, value_enum, default_value_t = Precision::F32)]
+    precision: Precision,
+    /// Steps that are timed, after two that are not; the median counts
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10000))]
+    steps: u32,
+    /// Worker threads [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    threads: Option<u32>,
+    /// How it is told
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// No progress
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Precision {
+    /// Single precision
+    F32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// One object, for programs
+    Json,
+}
+
+#[cfg(not(feature = "run"))]
+pub(super) fn run(_arguments: &Arguments) -> Outcomes {
+    talk("pipe: E0110: this build cannot train; build it with the default features");
+    Outcomes::Failed
+}
+
+#[cfg(feature = "run")]
+pub(super) use with_engine::run;
+
+#[cfg(feature = "run")]
+mod with_engine {
+    use serde_json::json;
+
+    use super::super::print;
+    use super::super::progress::Steps;
+    use super::super::weights::{named, refuse};
+    use super::{Arguments, Format, Outcomes, Precision};
+    use crate::exec::{self, Choice, RunError};
+    use crate::study::Backbone;
+    use crate::train::{Bench, Cost, bench};
+
+    pub(in super::super) fn run(arguments: &Arguments) -> Outcomes {
+        measured(arguments).unwrap_or_else(|outcome| outcome)
+    }
+
+    fn measured(arguments: &Arguments) -> Result<Outcomes, Outcomes> {
+        let backbone = named(&arguments.backbone)?;
+        check_side(backbone, arguments.side)?;
+        let (choice, device) = exec::choose(arguments.device).map_err(|error| match error {
+            RunError::Failed { what, help } => refuse(Outcomes::Failed, &what, help.as_deref()),
+            RunError::Interrupted | RunError::Problems(_) => Outcomes::Failed,
+        })?;
+        if let Some(threads) = arguments.threads {
+            // Fails only if the pool was built before, which nothing here does.
+            let _ = rayon::ThreadPoolBuilder::new().num_threads(threads as usize).build_global();
+        }
+        let [side, batch, steps] = [arguments.side, arguments.batch, arguments.steps].map(|count| count as usize);
+        let progress = Steps::new(backbone.name(), arguments.quiet);
+        let cost = bench(Bench { backbone, side, batch, steps }, &device, &mut |done, all| progress.on(done, all));
+        drop(progress);
+        let cost = cost.map_err(|error| refuse(Outcomes::Failed, &error.to_string(), None))?;
+        Ok(print(&match arguments.format {
+            Format::Text => text(arguments, backbone, choice, &cost),
+            Format::Json => object(arguments, backbone, choice, &cost),
+        }))
+    }
+
+    fn check_side(backbone: Backbone, side: u32) -> Result<(), Outcomes> {
+        let card = backbone.card();
+        if side < card.smallest_side {
+            let what = format!("{} takes no images of {side} pixels a side", card.name);
+            let help = format!("its smallest side is {}", card.smallest_side);
+            return Err(refuse(Outcomes::Usage, &what, Some(&help)));
+        }
+        if !side.is_multiple_of(card.patch()) {
+            let what =
+                format!("{} cuts images into patches of {}, {side} is no multiple of it", card.name, card.patch());
+            let near = side.next_multiple_of(card.patch());
+            return Err(refuse(Outcomes::Usage, &what, Some(&format!("--side {near} is the next"))));
+        }
+        Ok(())
+    }
+
+    fn images_per_s(batch: u32, cost: std::time::Duration) -> f64 {
+        f64::from(batch) / cost.as_secs_f64().max(1e-9)
+    }
+
+    fn milliseconds(cost: std::time::Duration) -> f64 {
+        (cost.as_secs_f64() * 1e5).round() / 100.0
+    }
+
+    fn precision(precision: Precision) -> &'static str {
+        match precision {
+            Precision::F32 => "f32",
+        }
+    }
+
+    fn text(arguments: &Arguments, backbone: Backbone, choice: Choice, cost: &Cost) -> String {
+        let Arguments { side, batch, .. } = arguments;
+        let (train, infer) = (images_per_s(*batch, cost.train_step), images_per_s(*batch, cost.inference));
+        #[expect(clippy::cast_precision_loss, reason = "shown with two digits")]
+        let peak = cost.peak_bytes as f64 / f64::from(1_u32 << 30);
+        let largest =
+            cost.largest_batch.map_or("not known here".to_owned(), |largest| format!("about {largest} (estimate)"));
+        format!(
+            "{}, batch {batch}, side {side}, {}, {choice}, {} threads, median of {}\n\
+             training step  {:>9.1} ms  {train:>8.1} images/s\n\
+             inference      {:>9.1} ms  {infer:>8.1} images/s\n\
+             peak memory    {peak:>9.2} GiB\n\
+             largest batch  {largest}\n",
+            backbone.name(),
+            precision(arguments.precision),
+            rayon::current_num_threads(),
+            arguments.steps,
+            milliseconds(cost.train_step),
+            milliseconds(cost.inference),
+        )
+    }
+
+    fn object(arguments: &Arguments, backbone: Backbone, choice: Choice, cost: &Cost) -> String {
+        let object = json!({
+            "backbone": backbone.name(),
+            "side": arguments.side,
+            "batch": arguments.batch,
+            "device": choice.to_string(),
+            "precision": precision(arguments.precision),
+            "threads": rayon::current_num_threads(),
+            "steps": arguments.steps,
+            "train_step_ms": milliseconds(cost.train_step),
+            "inference_ms": milliseconds(cost.inference),
+            "images_per_s": images_per_s(arguments.batch, cost.train_step),
+            "inference_images_per_s": images_per_s(arguments.batch, cost.inference),
+            "peak_bytes": cost.peak_bytes,
+            "largest_batch_estimate": cost.largest_batch,
+        });
+        format!("{object}\n")
+    }
+}
