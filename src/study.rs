@@ -681,8 +681,11 @@ pub struct Train {
     pub schedule: Schedule,
     /// Passes over the training images, from 1.
     pub epochs: u32,
-    /// Images a step, from 1.
+    /// Images of a batch, from 1.
     pub batch: u32,
+    /// Batches whose gradients make one step of the optimiser, from 1.
+    #[serde(default = "single", skip_serializing_if = "is_single")]
+    pub accumulate: u32,
     /// In what order images come.
     pub sampler: Sampler,
     /// Largest global norm of the gradient.
@@ -695,6 +698,15 @@ pub struct Train {
 
 fn one() -> f64 {
     1.0
+}
+
+fn single() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_single(count: &u32) -> bool {
+    *count == 1
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

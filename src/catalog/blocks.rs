@@ -196,9 +196,16 @@ const TRAIN: Block = Block {
         },
         Setting {
             name: "batch",
-            takes: Takes::Whole { from: 1, to: 65_536, counts: "images a step" },
+            takes: Takes::Whole { from: 1, to: 65_536, counts: "images a batch" },
             default: "32",
-            about: "Images a step.",
+            about: "Images that go through the network at once.",
+        },
+        Setting {
+            name: "accumulate",
+            takes: Takes::Whole { from: 1, to: 65_536, counts: "batches a step" },
+            default: "1",
+            about: "Batches whose gradients are averaged into one step of the optimiser: the step of a batch that many \
+                    times as large, in the memory of one. Batch normalisation and `soft_f1` still see one batch at a time.",
         },
         Setting {
             name: "sampler",
@@ -210,7 +217,7 @@ const TRAIN: Block = Block {
             name: "clip",
             takes: Takes::Number { from: 0.0, included: false, to: 1e9 },
             default: "no clipping",
-            about: "Largest global norm of the gradient.",
+            about: "Largest global norm of the gradient of a step.",
         },
         Setting {
             name: "stop",
@@ -231,7 +238,7 @@ const TRAIN: Block = Block {
             about: "Numbers the network computes with.",
         },
     ],
-    later: &["ema", "accumulate"],
+    later: &["ema"],
 };
 
 const EVALUATE: Block = Block {

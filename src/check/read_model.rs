@@ -206,6 +206,7 @@ pub(super) fn train(reader: &mut Reader<'_>, data: &Data) -> Train {
         schedule: schedule.unwrap_or(Schedule::Constant),
         epochs: reader.number(table("train"), "epochs").map_or(10, whole),
         batch: reader.number(table("train"), "batch").map_or(32, whole),
+        accumulate: reader.number(table("train"), "accumulate").map_or(1, whole),
         sampler: sampler(reader, data),
         clip: reader.number(table("train"), "clip"),
         stop,

@@ -567,6 +567,7 @@ fn study() -> Study {
             schedule: Schedule::Constant,
             epochs: 1,
             batch: 32,
+            accumulate: 1,
             sampler: Sampler::Shuffled,
             clip: None,
             stop: None,

@@ -285,6 +285,10 @@ fn train(study: &Study, all: &BTreeMap<&str, &Shown>, sentences: &mut Vec<String
     if let Some(call) = calls(all, "train.sampler").first().filter(|call| call.operation.name != "shuffled") {
         sentences.push(format!("Training images were drawn by a {} sampler.", called(call)));
     }
+    if train.accumulate > 1 {
+        sentences
+            .push(format!("Gradients of {} were averaged for each step.", count(train.accumulate as usize, "batch")));
+    }
     if let Some(clip) = train.clip {
         sentences.push(format!("Gradients were clipped to a global norm of {clip}."));
     }

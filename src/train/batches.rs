@@ -1,10 +1,10 @@
-//! Prepared images become batches of normalised, augmented and mixed numbers, one ahead of their use.
+//! Prepared images become batches of normalised, augmented and mixed numbers on the device, ahead of their use.
 //!
-//! A background thread reads while the network works; what it makes depends on the place (fold's seed, epoch,
-//! position in the order, step) and never on timing.
+//! A background thread reads and uploads while the network works; what it makes depends on the place (fold's seed,
+//! epoch, position in the order, step) and never on timing.
 
-use std::sync::mpsc::sync_channel;
-use std::thread;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::{self, Scope};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
@@ -18,26 +18,36 @@ use crate::study::Augment;
 use super::error::TrainError;
 use super::figures::one_hot;
 
-/// Batches that wait ready at most.
-const AHEAD: usize = 2;
+/// Batches that wait ready at most; one more is being made.
+const AHEAD: usize = 1;
 
 /// Images and targets of one step.
 pub(super) struct Batch {
-    /// `[count, 3, side, side]`.
-    images: Vec<f32>,
+    /// `[count, 3, side, side]`, without autodiff.
+    pub(super) images: Tensor<4>,
     /// `[count, classes]`, each row adds up to 1.
-    pub targets: Vec<f32>,
-    /// Images.
-    pub count: usize,
-    side: usize,
+    pub(super) targets: Vec<f32>,
 }
 
-impl Batch {
-    /// The images on a device, `[count, 3, side, side]`.
-    pub(super) fn images(&mut self, device: &Device) -> Tensor<4> {
-        let images = std::mem::take(&mut self.images);
-        Tensor::from_data(TensorData::new(images, [self.count, 3, self.side, self.side]), device)
-    }
+/// One batch that is to be made.
+pub(super) struct Wanted<'a> {
+    /// As indices into the data set.
+    pub(super) images: Vec<usize>,
+    /// How they are changed; not at all in evaluation.
+    pub(super) random: Option<Random<'a>>,
+    /// That of the first image in the epoch's order.
+    pub(super) position: usize,
+    /// From 0.
+    pub(super) step: usize,
+}
+
+/// What a batch is to its step of the optimiser.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Part {
+    /// Its images among all those of the step.
+    pub(super) share: f64,
+    /// Does it end the step?
+    pub(super) last: bool,
 }
 
 /// What a batch is made of.
@@ -51,6 +61,8 @@ pub(super) struct Loader<'a> {
     pub(super) side: usize,
     pub(super) mean: [f32; 3],
     pub(super) std: [f32; 3],
+    /// Where batches go.
+    pub(super) device: &'a Device,
 }
 
 /// How training images are changed at random.
@@ -70,43 +82,63 @@ pub(super) fn steps(order: &[usize], size: usize) -> impl Iterator<Item = &[usiz
     order.chunks(size).filter(move |chunk| chunk.len() >= size.min(2))
 }
 
-impl Loader<'_> {
-    /// Calls `consume(step from 0, batch)` on each of `chunks` in order, while the next ones are being made.
-    pub(super) fn each<'c>(
-        &self,
-        chunks: impl Iterator<Item = &'c [usize]> + Send,
-        random: Option<Random>,
-        mut consume: impl FnMut(usize, Batch) -> Result<(), TrainError>,
-    ) -> Result<(), TrainError> {
-        thread::scope(|scope| {
-            let (send, receive) = sync_channel(AHEAD);
-            scope.spawn(move || {
-                let mut position = 0;
-                for (step, images) in chunks.enumerate() {
-                    let batch = self.read(images, random, position, step);
-                    position += images.len();
-                    let failed = batch.is_err();
-                    // nobody receives any more when training ended early
-                    if send.send(batch).is_err() || failed {
-                        break;
-                    }
+/// Each batch of an epoch as a part of the optimiser's step, which takes `accumulate` (from 1) batches or what is left.
+pub(super) fn parts(batches: &[&[usize]], accumulate: usize) -> Vec<Part> {
+    #[expect(clippy::cast_precision_loss, reason = "images are far below 2^53")]
+    let share = |images: usize, all: usize| images as f64 / all as f64;
+    let steps = batches.chunks(accumulate.max(1)).flat_map(|step| {
+        let all = step.iter().map(|batch| batch.len()).sum();
+        (1..).zip(step).map(move |(at, batch)| Part { share: share(batch.len(), all), last: at == step.len() })
+    });
+    steps.collect()
+}
+
+impl<'a> Loader<'a> {
+    /// The batches in order. A thread makes them ahead of their use; it ends with the first that fails, and when nobody
+    /// receives any more.
+    pub(super) fn ahead<'scope>(
+        self,
+        scope: &'scope Scope<'scope, '_>,
+        wanted: impl Iterator<Item = Wanted<'a>> + Send + 'scope,
+    ) -> Receiver<Result<Batch, TrainError>>
+    where
+        'a: 'scope,
+    {
+        let (send, receive) = sync_channel(AHEAD);
+        scope.spawn(move || {
+            for wanted in wanted {
+                let batch = self.read(&wanted);
+                let failed = batch.is_err();
+                if send.send(batch).is_err() || failed {
+                    break;
                 }
-            });
-            for (step, batch) in receive.into_iter().enumerate() {
-                consume(step, batch?)?;
+            }
+        });
+        receive
+    }
+
+    /// Calls `consume` on the images in batches of `size`, as they are and in order.
+    pub(super) fn each(
+        self,
+        images: &[usize],
+        size: usize,
+        mut consume: impl FnMut(Batch) -> Result<(), TrainError>,
+    ) -> Result<(), TrainError> {
+        let plain = |(step, images): (usize, &[usize])| Wanted {
+            images: images.to_vec(),
+            random: None,
+            position: step * size,
+            step,
+        };
+        thread::scope(|scope| {
+            for batch in self.ahead(scope, images.chunks(size).enumerate().map(plain)) {
+                consume(batch?)?;
             }
             Ok(())
         })
     }
 
-    /// One batch. `position` is that of its first image in the epoch's order.
-    fn read(
-        &self,
-        images: &[usize],
-        random: Option<Random>,
-        position: usize,
-        step: usize,
-    ) -> Result<Batch, TrainError> {
+    fn read(&self, &Wanted { ref images, random, position, step }: &Wanted) -> Result<Batch, TrainError> {
         let length = 3 * self.side * self.side;
         let mut values = vec![0.0; images.len() * length];
         values.par_chunks_exact_mut(length.max(1)).zip(images).enumerate().try_for_each(|(at, (out, &index))| {
@@ -128,6 +160,24 @@ impl Loader<'_> {
                 augment::mix_targets(&mix, &mut targets, self.classes);
             }
         }
-        Ok(Batch { images: values, targets, count: images.len(), side: self.side })
+        let images = TensorData::new(values, [images.len(), 3, self.side, self.side]);
+        Ok(Batch { images: Tensor::from_data(images, self.device), targets })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_share_a_step_by_their_images() {
+        let order: Vec<usize> = (0..14).collect();
+        let batches: Vec<&[usize]> = steps(&order, 4).collect();
+        let seen: Vec<(f64, bool)> = parts(&batches, 3).iter().map(|part| (part.share, part.last)).collect();
+        let third = 1.0 / 3.0;
+        assert_eq!(seen, [(third, false), (third, false), (third, true), (1.0, true)]);
+        let seen: Vec<f64> = parts(&batches, 100).iter().map(|part| 14.0 * part.share).collect();
+        assert_eq!(seen, [4.0, 4.0, 4.0, 2.0]);
+        assert!(parts(&batches, 1).iter().all(|part| *part == Part { share: 1.0, last: true }));
     }
 }

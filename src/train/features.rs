@@ -110,8 +110,9 @@ pub fn features(
     let columns = network.feature_count();
     let all: Vec<usize> = (0..images).collect();
     let mut values = Vec::with_capacity(images * columns);
-    let loader = Loader { prepared, labels: &[], classes: 1, side: study.images.side() as usize, mean, std };
-    evaluate(&loader, &all, &device, on_event, |x| {
+    let loader =
+        Loader { prepared, labels: &[], classes: 1, side: study.images.side() as usize, mean, std, device: &device };
+    evaluate(&loader, &all, on_event, |x| {
         values.extend(network.features(x, Mode::Eval).into_data().iter::<f32>());
     })?;
     FeatureTable::new(columns, values)
@@ -138,8 +139,9 @@ pub fn predict(
     let network = Network::of(study, classes, study.seed, &device);
     let (network, _) = weights::load(network, model, Head::Keep)?;
     let mut rows = Vec::with_capacity(indices.len());
-    let loader = Loader { prepared, labels: &[], classes, side: study.images.side() as usize, mean, std };
-    evaluate(&loader, indices, &device, on_event, |x| {
+    let loader =
+        Loader { prepared, labels: &[], classes, side: study.images.side() as usize, mean, std, device: &device };
+    evaluate(&loader, indices, on_event, |x| {
         let probabilities = |images: Tensor<4>| -> Vec<Vec<f32>> {
             let logits: Vec<f32> = network.forward(images, Mode::Eval, None).into_data().iter().collect();
             logits.chunks_exact(classes.max(1)).map(softmax).collect()
@@ -185,14 +187,13 @@ fn averaged(rows: Vec<Vec<f32>>, changed: &[Vec<Vec<f32>>]) -> Vec<Vec<f32>> {
 pub(super) fn evaluate(
     loader: &Loader,
     images: &[usize],
-    device: &Device,
     on_event: &mut dyn FnMut(Event) -> Flow,
     mut see: impl FnMut(Tensor<4>),
 ) -> Result<(), TrainError> {
     let mut done = 0;
-    loader.each(images.chunks(BATCH), None, |_, mut batch| {
-        see(batch.images(device));
-        done += batch.count;
+    loader.each(images, BATCH, |batch| {
+        done += batch.images.dims()[0];
+        see(batch.images);
         match on_event(Event::Evaluated { done, all: images.len() }) {
             Flow::Continue => Ok(()),
             Flow::Stop => Err(TrainError::Interrupted),

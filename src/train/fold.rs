@@ -5,9 +5,11 @@
 //! seed and its place, so the same input gives the same bits.
 
 use std::collections::BTreeMap;
+use std::sync::mpsc::Receiver;
+use std::thread;
 
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::optim::GradientsParams;
+use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::draw::{DrawKey, Stage};
@@ -18,7 +20,7 @@ use crate::nn::{Dropout, Frozen, Mode, Network, Pass, rate_scales};
 use crate::record::{EpochRecord, ValidationFigures};
 use crate::study::{ClassWeights, Freeze, LossTerm, Normalize, Study};
 
-use super::batches::{Loader, Random, steps};
+use super::batches::{Batch, Loader, Part, Random, Wanted, parts, steps};
 use super::early::{BestEpoch, EarlyStopping};
 use super::error::TrainError;
 use super::features::{FeatureTable, evaluate};
@@ -57,15 +59,15 @@ pub struct FoldInput<'a> {
 /// What happens while a network learns or is applied.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// One training step is done.
+    /// A training batch is done.
     Step {
         /// From 1.
         epoch: u32,
-        /// From 1.
+        /// From 1; a batch counts as a step even if the optimiser waits for more of them.
         step: u32,
         /// Steps of an epoch.
         steps: u32,
-        /// The whole loss of the step's batch.
+        /// The whole loss of the batch.
         loss: f64,
         /// At this step.
         learning_rate: f64,
@@ -120,22 +122,28 @@ pub fn train_fold(input: &FoldInput, on_event: &mut dyn FnMut(Event) -> Flow) ->
     let mut kept = (0, Vec::new());
     let mut epochs = Vec::new();
     let mut stopped = None;
-    for epoch in 0..train.epochs {
-        let record = run.epoch(epoch, on_event)?;
-        run.rate.after_epoch(record.validation.as_ref());
-        if best.see(record.validation.as_ref()) {
-            kept = (record.epoch, run.save()?);
+    let loader = run.loader;
+    thread::scope(|scope| {
+        // goes on over the ends of epochs: while one is validated, the first batches of the next are made
+        let batches = loader.ahead(scope, wanted(input, run.seed));
+        for epoch in 0..train.epochs {
+            let record = run.epoch(epoch, &batches, on_event)?;
+            run.rate.after_epoch(record.validation.as_ref());
+            if best.see(record.validation.as_ref()) {
+                kept = (record.epoch, run.save()?);
+            }
+            if let (Some(stopping), Some(figures)) = (&mut stopping, &record.validation) {
+                stopped = stopping.see(record.epoch, figures).filter(|_| record.epoch < train.epochs);
+            }
+            epochs.push(record.clone());
+            proceed(on_event(Event::Epoch(record)))?;
+            if stopped.is_some() {
+                break;
+            }
         }
-        if let (Some(stopping), Some(figures)) = (&mut stopping, &record.validation) {
-            stopped = stopping.see(record.epoch, figures).filter(|_| record.epoch < train.epochs);
-        }
-        epochs.push(record.clone());
-        proceed(on_event(Event::Epoch(record)))?;
-        if stopped.is_some() {
-            break;
-        }
-    }
-    let (mean, std) = (run.loader.mean, run.loader.std);
+        Ok::<(), TrainError>(())
+    })?;
+    let (mean, std) = (loader.mean, loader.std);
     Ok(TrainedFold { model: kept.1, epochs, kept_epoch: kept.0, stopped, mean, std })
 }
 
@@ -144,6 +152,42 @@ fn proceed(flow: Flow) -> Result<(), TrainError> {
         Flow::Continue => Ok(()),
         Flow::Stop => Err(TrainError::Interrupted),
     }
+}
+
+/// The whole backbone is frozen in an epoch (from 0).
+fn frozen(input: &FoldInput, epoch: u32) -> bool {
+    match input.study.model.freeze {
+        Freeze::None | Freeze::First(_) => false,
+        Freeze::All => true,
+        Freeze::BackboneFor(epochs) => epoch < epochs,
+    }
+}
+
+/// The features that stand for the images in an epoch (from 0), if they do.
+fn table<'a>(input: &FoldInput<'a>, epoch: u32) -> Option<&'a FeatureTable> {
+    input.frozen_features.filter(|_| frozen(input, epoch))
+}
+
+/// The order in which an epoch (from 0) takes the training images.
+fn order(input: &FoldInput, seed: u64, epoch: u32) -> Vec<usize> {
+    epoch_order(&input.study.train.sampler, seed, epoch, input.train, input.labels)
+}
+
+/// Every training batch of images, epoch after epoch.
+fn wanted<'a>(input: &'a FoldInput<'a>, seed: u64) -> impl Iterator<Item = Wanted<'a>> + Send + 'a {
+    let train = &input.study.train;
+    let augment = input.study.images.augment.as_slice();
+    (0..train.epochs).filter(|epoch| table(input, *epoch).is_none()).flat_map(move |epoch| {
+        let order = order(input, seed, epoch);
+        let random = Some(Random { augment, seed, epoch });
+        let mut position = 0;
+        let batches = steps(&order, train.batch as usize).enumerate().map(|(step, images)| {
+            let batch = Wanted { images: images.to_vec(), random, position, step };
+            position += images.len();
+            batch
+        });
+        batches.collect::<Vec<_>>()
+    })
 }
 
 /// A training on its way.
@@ -158,8 +202,22 @@ struct Run<'a> {
     network: Network,
     loss: MixedLoss,
     optimizer: TorchOptimizer,
+    /// The gradients of the batches since the optimiser's latest step.
+    gathered: GradientsAccumulator<Network>,
     rate: LearningRate,
+    /// Batches of an epoch.
     steps: u32,
+}
+
+/// Where a batch stands.
+#[derive(Clone, Copy)]
+struct Place {
+    /// From 0.
+    epoch: u32,
+    /// From 0.
+    step: u32,
+    /// What it is to its step of the optimiser.
+    part: Part,
 }
 
 /// Sums over an epoch's images.
@@ -214,57 +272,51 @@ impl<'a> Run<'a> {
                 side: study.images.side() as usize,
                 mean,
                 std,
+                device: input.device,
             },
             device,
             network,
             loss: MixedLoss::new(&in_class_order(&train.loss, input.classes), classes, &counts)?,
             optimizer: TorchOptimizer::new(train.optimizer, train.clip).with_rate_scales(scales),
-            rate: LearningRate::new(train.optimizer.learning_rate(), train.schedule, train.epochs, steps),
+            gathered: GradientsAccumulator::new(),
+            rate: LearningRate::new(
+                train.optimizer.learning_rate(),
+                train.schedule,
+                train.epochs,
+                steps.div_ceil(train.accumulate),
+            ),
             steps,
         })
     }
 
-    /// Is the whole backbone frozen in an epoch (from 0)?
-    fn frozen(&self, epoch: u32) -> bool {
-        match self.input.study.model.freeze {
-            Freeze::None | Freeze::First(_) => false,
-            Freeze::All => true,
-            Freeze::BackboneFor(epochs) => epoch < epochs,
-        }
-    }
-
-    /// The features that stand for the images in an epoch, if they do.
-    fn table(&self, epoch: u32) -> Option<&'a FeatureTable> {
-        self.input.frozen_features.filter(|_| self.frozen(epoch))
-    }
-
     /// One epoch (from 0) and its validation.
-    fn epoch(&mut self, epoch: u32, on_event: &mut dyn FnMut(Event) -> Flow) -> Result<EpochRecord, TrainError> {
+    fn epoch(
+        &mut self,
+        epoch: u32,
+        batches: &Receiver<Result<Batch, TrainError>>,
+        on_event: &mut dyn FnMut(Event) -> Flow,
+    ) -> Result<EpochRecord, TrainError> {
         let study = self.input.study;
         if self.input.study.model.freeze == Freeze::BackboneFor(epoch) {
             let from_first_weights = self.input.weights.is_some();
             self.network =
                 self.network.clone().freeze(if from_first_weights { Frozen::Statistics } else { Frozen::Nothing });
         }
-        let order = epoch_order(&study.train.sampler, self.seed, epoch, self.input.train, self.input.labels);
-        let chunks = steps(&order, study.train.batch as usize);
+        let order = order(self.input, self.seed, epoch);
+        let chunks: Vec<&[usize]> = steps(&order, study.train.batch as usize).collect();
+        let parts = parts(&chunks, study.train.accumulate as usize);
         let mut sums = Sums::default();
-        if let Some(table) = self.table(epoch) {
-            for (step, images) in (0..).zip(chunks) {
+        for ((step, images), part) in (0..).zip(chunks).zip(parts) {
+            let (features, targets) = if let Some(table) = table(self.input, epoch) {
                 let labels: Vec<u32> =
                     images.iter().filter_map(|&image| self.input.labels.get(image)).copied().collect();
-                let targets = one_hot(&labels, self.input.classes.len());
-                let features = table.batch(images, &self.device)?;
-                self.step(epoch, step, features, targets, &mut sums, on_event)?;
-            }
-        } else {
-            let random = Random { augment: &study.images.augment, seed: self.seed, epoch };
-            let loader = self.loader;
-            loader.each(chunks, Some(random), |step, mut batch| {
-                let step = u32::try_from(step).unwrap_or(u32::MAX);
-                let features = self.features(epoch, step, batch.images(&self.device));
-                self.step(epoch, step, features, batch.targets, &mut sums, on_event)
-            })?;
+                (table.batch(images, &self.device)?, one_hot(&labels, self.input.classes.len()))
+            } else {
+                let ended = |_| TrainError::Inconsistent("the training batches ended early".to_owned());
+                let batch = batches.recv().map_err(ended)??;
+                (self.features(epoch, step, batch.images), batch.targets)
+            };
+            self.step(Place { epoch, step, part }, features, targets, &mut sums, on_event)?;
         }
         self.finite(epoch, sums.learning_rate)?;
         let validation = self.validate(epoch, sums.learning_rate)?;
@@ -281,19 +333,18 @@ impl<'a> Run<'a> {
 
     /// A training batch through the backbone: without gradients and in evaluation while it is frozen.
     fn features(&self, epoch: u32, step: u32, images: Tensor<4>) -> Tensor<2> {
-        if self.frozen(epoch) {
-            Tensor::from_inner(self.network.valid().features(images.inner(), Mode::Eval))
+        if frozen(self.input, epoch) {
+            Tensor::from_inner(self.network.valid().features(images, Mode::Eval))
         } else {
             let paths = self.drop_path(epoch, step, images.dims()[0]);
-            self.network.features(images, Pass { paths, ..Mode::Train.into() })
+            self.network.features(Tensor::from_inner(images), Pass { paths, ..Mode::Train.into() })
         }
     }
 
-    /// One step from features on (epoch and step from 0).
+    /// One batch from features on, and the optimiser's step if the batch ends one.
     fn step(
         &mut self,
-        epoch: u32,
-        step: u32,
+        Place { epoch, step, part }: Place,
         features: Tensor<2>,
         targets: Vec<f32>,
         sums: &mut Sums,
@@ -304,13 +355,16 @@ impl<'a> Run<'a> {
         let logits = self.network.classify(features, mask);
         let targets = Tensor::from_data(TensorData::new(targets, [count, self.input.classes.len()]), &self.device);
         let LossValue { total, value, terms } = self.loss.forward(logits, targets);
-        let learning_rate = self.rate.at(epoch, step);
+        let learning_rate = self.rate.at(epoch, step / self.input.study.train.accumulate);
         let (epoch, step) = (epoch + 1, step + 1);
         if !value.is_finite() || value.abs() > self.loss.absurd() {
             return Err(TrainError::Diverged { epoch, step, learning_rate, loss: value });
         }
-        let gradients = GradientsParams::from_grads(total.backward(), &self.network);
-        self.network = self.optimizer.step(learning_rate, self.network.clone(), gradients);
+        let total = if part.share < 1.0 { total.mul_scalar(part.share) } else { total };
+        self.gathered.accumulate(&self.network, GradientsParams::from_grads(total.backward(), &self.network));
+        if part.last {
+            self.network = self.optimizer.step(learning_rate, self.network.clone(), self.gathered.grads());
+        }
         sums.add(count, value, &terms, learning_rate);
         proceed(on_event(Event::Step { epoch, step, steps: self.steps, loss: value, learning_rate }))
     }
@@ -358,11 +412,11 @@ impl<'a> Run<'a> {
         }
         let network = self.network.valid();
         let device = self.device.clone().inner();
-        let logits: Vec<f32> = if let Some(table) = self.table(epoch) {
+        let logits: Vec<f32> = if let Some(table) = table(self.input, epoch) {
             network.classify(table.batch(images, &device)?, None).into_data().iter().collect()
         } else {
             let mut logits = Vec::new();
-            evaluate(&self.loader, images, &device, &mut |_| Flow::Continue, |x| {
+            evaluate(&self.loader, images, &mut |_| Flow::Continue, |x| {
                 logits.extend(network.classify(network.features(x, Mode::Eval), None).into_data().iter::<f32>());
             })?;
             logits

@@ -109,6 +109,7 @@ fn study(folds: u32, epochs: u32) -> Study {
             schedule: Schedule::Cosine { warmup: 1.0 },
             epochs,
             batch: 32,
+            accumulate: 1,
             sampler: Sampler::Balanced,
             clip: Some(1.0),
             stop: Some(EarlyStop { on: Watch::MacroF1, patience: 5 }),

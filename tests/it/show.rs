@@ -11,7 +11,7 @@ use pipe::host::RealHost;
 use pipe::show;
 use serde_json::Value;
 
-use crate::cli::{pipe, root, tiny};
+use crate::cli::{TINY, pipe, root, tiny};
 use crate::corpus::{folder, programs};
 
 /// The study of a file; nothing for a file with several.
@@ -94,6 +94,9 @@ fn prose_is_sentences_with_the_numbers_of_the_table() {
         !prose.contains("  ") && !prose.contains(" .") && !prose.contains("()") && prose.ends_with(".\n"),
         "{prose}"
     );
+    fs::write(folder.path().join("tiny.pipe"), TINY.replace("epochs", "accumulate = 3\n    epochs")).unwrap();
+    let prose = pipe(folder.path(), &["show", "tiny.pipe", "--prose"]).ends(0).out;
+    assert!(prose.contains("in batches of 8 images. Gradients of 3 batches were averaged for each step."), "{prose}");
     for path in shipped() {
         let text = fs::read_to_string(&path).unwrap();
         let Some((checked, datasets)) = checked(&text, path.parent().unwrap()) else { continue };

@@ -199,6 +199,7 @@ fn study() -> Study {
             schedule: Schedule::Constant,
             epochs: 2,
             batch: 8,
+            accumulate: 1,
             sampler: Sampler::Shuffled,
             clip: None,
             stop: None,
@@ -270,6 +271,7 @@ fn train_repeats_bit_for_bit() {
     study.images.normalize = Normalize::Train;
     study.model.head.dropout = 0.2;
     study.train.clip = Some(1.0);
+    study.train.accumulate = 3;
     study.train.sampler = Sampler::Balanced;
     // a loader that has all the time in the world against one that has none, two threads against one
     let slow = run(&study, &data, None, None, &mut |_| {
@@ -374,6 +376,46 @@ fn train_frozen_backbone_keeps_its_bits() {
     }
     for (a, b) in through_table.epochs.iter().zip(&through_images.epochs) {
         assert!((a.train_loss - b.train_loss).abs() < 1e-4, "{a:?} against {b:?}");
+    }
+}
+
+/// Batches of 2, four to a step, against batches of 8; the last step of an epoch has 6 images. What is clipped is the
+/// gradient of the step, and schedules count steps of the optimiser.
+#[test]
+fn train_accumulated_batches_step_as_one_large_batch() {
+    let mut data = data();
+    data.train.truncate(30);
+    let weights = first_weights();
+    let mut whole = study();
+    whole.model.freeze = Freeze::All;
+    whole.train.optimizer = Optimizer::Sgd { lr: 0.5, momentum: 0.9, nesterov: false, weight_decay: 1e-3 };
+    whole.train.schedule = Schedule::Cosine { warmup: 1.0 };
+    whole.train.loss[0].class_weights =
+        ClassWeights::Given(IndexMap::from([("upper".to_owned(), 3.0), ("lower".to_owned(), 0.5)]));
+    whole.train.clip = Some(0.1);
+    let mut parts = whole.clone();
+    (parts.train.batch, parts.train.accumulate) = (2, 4);
+    let table = table_for(&whole, &data, &weights);
+    let head = |study: &Study| -> (TrainedFold, Vec<f32>) {
+        let fold = run(study, &data, Some(&weights), Some(&table), &mut quietly).unwrap();
+        let bytes = &tensors(&fold.model)["fc.weight"];
+        let values = bytes.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)).collect();
+        (fold, values)
+    };
+    let furthest = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let ((large, expected), (small, seen)) = (head(&whole), head(&parts));
+    assert!(furthest(&seen, &expected) < 1e-6, "{}", furthest(&seen, &expected));
+    for (a, b) in small.epochs.iter().zip(&large.epochs) {
+        assert!((a.train_loss - b.train_loss).abs() < 1e-5, "{a:?} against {b:?}");
+        assert!(a.learning_rate.to_bits() == b.learning_rate.to_bits(), "{a:?} against {b:?}");
+    }
+    // every one of these matters
+    let mut others = [whole.clone(), whole.clone(), whole];
+    others[0].train.clip = None;
+    others[1].train.batch = 2;
+    others[2].train.clip = Some(0.2);
+    for other in others {
+        assert!(furthest(&head(&other).1, &expected) > 1e-3, "{:?}", other.train);
     }
 }
 
