@@ -50,7 +50,7 @@ fn count(n: usize, one: &str) -> String {
     match (n, one) {
         (_, "") => out,
         (1, one) => format!("{out} {one}"),
-        (_, "class") => format!("{out} classes"),
+        (_, one @ ("class" | "batch")) => format!("{out} {one}es"),
         (_, one) => format!("{out} {one}s"),
     }
 }
