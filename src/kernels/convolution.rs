@@ -62,7 +62,7 @@ impl Geometry {
 }
 
 /// Convolution without bias as burn computes it, and the faster way where there is one.
-#[backend_extension(Flex, Cube: cfg(feature = "cuda"), Fusion: cfg(feature = "cuda"), Autodiff)]
+#[backend_extension(Flex, Cube: cfg(feature = "gpu"), Fusion: cfg(feature = "cuda"), Autodiff)]
 pub(crate) trait ConvolutionOps: Backend {
     /// `[images, inputs, h, w]` and `[outputs, inputs / groups, kh, kw]` to `[images, outputs, h', w']`.
     #[fusion(default)]
@@ -93,7 +93,7 @@ pub(crate) trait ConvolutionOps: Backend {
     }
 }
 
-#[cfg(feature = "cuda")]
+#[cfg(feature = "gpu")]
 impl ConvolutionOps for burn_cubecl::CubeBackend {}
 
 fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {

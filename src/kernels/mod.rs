@@ -8,9 +8,12 @@
 mod convolution;
 #[allow(clippy::inline_always, reason = "the loops inside are compiled once for each set of instructions")]
 mod cpu;
+pub(crate) mod focal;
 mod grouped;
 mod lanes;
+pub mod mix;
 mod norm;
+pub(crate) mod soft_f1;
 
 pub use convolution::{Geometry, convolution};
 pub use norm::{Clamp, Normalised, batch_norm, on_processor, scale_shift};

@@ -22,13 +22,14 @@ mod optim;
 mod sampler;
 mod schedule;
 
+pub use crate::kernels::mix::HostLoss;
 pub use bench::{Bench, Cost, bench};
 pub use early::{BestEpoch, EarlyStopping};
 pub use error::TrainError;
 pub use features::{FeatureTable, features, predict};
 pub use figures::{validation_figures, watched};
 pub use fold::{Event, Flow, FoldInput, TrainedFold, train_fold};
-pub use loss::{HostLoss, LossValue, MixedLoss};
+pub use loss::{LossValue, MixedLoss};
 pub use optim::TorchOptimizer;
 pub use sampler::epoch_order;
 pub use schedule::{LearningRate, Plateau};

@@ -59,17 +59,38 @@ fn labels(value: &Value) -> Vec<usize> {
     value.as_array().unwrap().iter().map(|label| usize::try_from(label.as_u64().unwrap()).unwrap()).collect()
 }
 
+/// A case of a file.
+pub(crate) struct Case {
+    pub(crate) loss: MixedLoss,
+    pub(crate) classes: usize,
+    pub(crate) logits: Vec<f64>,
+    pub(crate) targets: Vec<f64>,
+    pub(crate) value: f64,
+    pub(crate) gradient: Vec<f64>,
+}
+
+impl Case {
+    pub(crate) fn of(case: &Value) -> Self {
+        let classes = usize::try_from(case["classes"].as_u64().unwrap()).unwrap();
+        let terms: Vec<LossTerm> = case["terms"].as_array().unwrap().iter().map(term).collect();
+        Self {
+            loss: MixedLoss::new(&terms, classes, &vec![1; classes]).unwrap(),
+            classes,
+            logits: floats(&case["logits"]),
+            targets: match case.get("targets") {
+                Some(soft) => floats(soft),
+                None => one_hot(&labels(&case["labels"]), classes),
+            },
+            value: case["value"].as_f64().unwrap(),
+            gradient: floats(&case["gradient"]),
+        }
+    }
+}
+
 /// The largest error of value and gradient, each relative to its own largest size.
 fn error_of(case: &Value) -> f64 {
-    let classes = usize::try_from(case["classes"].as_u64().unwrap()).unwrap();
-    let terms: Vec<LossTerm> = case["terms"].as_array().unwrap().iter().map(term).collect();
-    let loss = MixedLoss::new(&terms, classes, &vec![1; classes]).unwrap();
-    let targets = match case.get("targets") {
-        Some(soft) => floats(soft),
-        None => one_hot(&labels(&case["labels"]), classes),
-    };
-    let (value, host, gradient) = run(&loss, &floats(&case["logits"]), &targets, classes);
-    let (expected, expected_gradient) = (case["value"].as_f64().unwrap(), floats(&case["gradient"]));
+    let Case { loss, classes, logits, targets, value: expected, gradient: expected_gradient } = Case::of(case);
+    let (value, host, gradient) = run(&loss, &logits, &targets, classes);
     let largest = expected_gradient.iter().fold(0.0, |a: f64, b| a.max(b.abs()));
     assert_eq!(gradient.len(), expected_gradient.len());
     let worst = gradient.iter().zip(&expected_gradient).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);

@@ -21,6 +21,8 @@ mod examples;
 mod explain;
 mod fmt;
 mod fuzz;
+#[cfg(feature = "gpu")]
+mod gpu_loss;
 mod graph;
 #[cfg(feature = "run")]
 mod grid;

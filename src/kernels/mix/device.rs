@@ -1,0 +1,279 @@
+//! The kernels launched on a CubeCL device.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use burn::backend::TensorMetadata;
+use burn::backend::cubecl::dtype_to_elem_type;
+use burn::tensor::{DType, Shape as Dims};
+use burn_cubecl::CubeBackend;
+use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::ops::numeric::{empty_device_contiguous_dtype, empty_device_dtype};
+use burn_cubecl::tensor::CubeTensor;
+use cubecl::prelude::*;
+
+use super::super::focal::kernel as kinds;
+use super::super::soft_f1::kernel::{by_class, columns};
+use super::kernel::{KEPT, Shape, UNITS, gradient, rows, total};
+use super::{Kind, Mix, MixOps};
+
+/// Cubes of a pass at most: enough to fill a GPU, few enough to add up.
+const CUBES: usize = 256;
+/// Cubes of the backward pass at most; devices launch 65,535 along an axis.
+const BACKWARD_CUBES: usize = 16_384;
+/// Columns a row may have for one unit to read it.
+const NARROW: usize = 32;
+/// Parts that columns of wide rows are summed in at most.
+const PARTS: usize = 256;
+
+thread_local! {
+    static LAUNCHES: Cell<usize> = const { Cell::new(0) };
+}
+
+/// How many kernels this thread has launched here. Tests ask it, to know that no fallback ran.
+#[must_use]
+pub fn launches() -> usize {
+    LAUNCHES.get()
+}
+
+fn launched() {
+    LAUNCHES.set(LAUNCHES.get() + 1);
+}
+
+#[cfg(feature = "cuda")]
+pub(super) fn specs(
+    logits: &burn::backend::fusion::custom::TensorSpec,
+    mix: &Arc<Mix>,
+) -> (
+    burn::backend::fusion::custom::TensorSpec,
+    burn::backend::fusion::custom::TensorSpec,
+    burn::backend::fusion::custom::TensorSpec,
+    burn::backend::fusion::custom::TensorSpec,
+) {
+    let spec = |dims: &[usize]| {
+        let mut spec = logits.clone();
+        spec.dtype = DType::F32;
+        spec.shape = Dims::from(dims.to_vec());
+        spec
+    };
+    let count = logits.shape[0];
+    (spec(&[1]), spec(&[mix.terms.len()]), spec(&[count, KEPT]), spec(&[2, mix.classes]))
+}
+
+/// How a batch is cut, from its sizes and the device's planes.
+struct Cut {
+    shape: Shape,
+    /// Units of the smallest plane there may be.
+    lanes: usize,
+    cubes: usize,
+    steps: usize,
+    backward_cubes: usize,
+    backward_steps: usize,
+}
+
+impl Cut {
+    fn new(logits: &CubeTensor, targets: &CubeTensor, mix: &Mix) -> Self {
+        let hard = targets.shape().num_dims() == 1;
+        let wide = mix.classes > NARROW;
+        let by_row = || mix.terms.iter().filter(|term| term.kind != Kind::SoftF1);
+        let shape = Shape {
+            wide,
+            terms: mix.terms.len(),
+            hard,
+            dense: by_row().any(|term| !hard || term.smoothing > 0.0 || term.kind == Kind::Kl),
+            f1: mix.terms.iter().any(|term| term.kind == Kind::SoftF1),
+            weighted: by_row().any(|term| term.class_weights.is_some()),
+        };
+        let lanes = (logits.client.properties().hardware.plane_size_min as usize).clamp(1, UNITS);
+        // Rows that a cube takes at once; with larger planes it takes fewer, and more steps.
+        let largest = (logits.client.properties().hardware.plane_size_max as usize).clamp(1, UNITS);
+        let turns = logits.shape()[0].div_ceil(if wide { UNITS / largest } else { UNITS });
+        let steps = turns.div_ceil(if wide { CUBES * 4 } else { CUBES });
+        let backward_steps = turns.div_ceil(BACKWARD_CUBES);
+        Self {
+            shape,
+            lanes,
+            cubes: turns.div_ceil(steps),
+            steps,
+            backward_cubes: turns.div_ceil(backward_steps),
+            backward_steps,
+        }
+    }
+
+    /// Planes of so many cubes, at most.
+    fn planes(&self, cubes: usize) -> usize {
+        cubes * (UNITS / self.lanes)
+    }
+}
+
+fn cube_dim() -> CubeDim {
+    CubeDim::new_1d(u32::try_from(UNITS).unwrap_or(u32::MAX))
+}
+
+fn cubes(count: usize) -> CubeCount {
+    CubeCount::Static(u32::try_from(count).unwrap_or(u32::MAX), 1, 1)
+}
+
+/// Numbers of the host on the device of `like`.
+fn upload(like: &CubeTensor, values: &[f32]) -> CubeTensor {
+    let handle = like.client.create_from_slice(f32::as_bytes(values));
+    CubeTensor::new_contiguous(like.client.clone(), like.device.clone(), Dims::new([values.len()]), handle, DType::F32)
+}
+
+fn empty(like: &CubeTensor, dims: &[usize]) -> CubeTensor {
+    let dims = Dims::from(dims.to_vec());
+    empty_device_contiguous_dtype(like.client.clone(), like.device.clone(), dims, DType::F32)
+}
+
+impl Mix {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        reason = "kernels work in single precision"
+    )]
+    fn numbers(&self) -> Vec<f32> {
+        let each = self.terms.iter().flat_map(|term| {
+            let (kind, gamma, alpha) = match term.kind {
+                Kind::CrossEntropy => (kinds::CROSS_ENTROPY, 0.0, 0.0),
+                Kind::Focal { gamma, alpha } => (kinds::FOCAL, gamma, alpha),
+                Kind::Kl => (kinds::KULLBACK_LEIBLER, 0.0, 0.0),
+                Kind::SoftF1 => (kinds::SOFT_F1, 0.0, 0.0),
+            };
+            let weighted = f32::from(u8::from(term.class_weights.is_some()));
+            [kind as f32, term.weight as f32, term.smoothing as f32, gamma as f32, alpha as f32, weighted]
+        });
+        each.collect()
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "kernels work in single precision")]
+    fn class_weights(&self, weighted: bool) -> Vec<f32> {
+        if !weighted {
+            return vec![0.0];
+        }
+        let own = |term: &super::Term| term.class_weights.clone().unwrap_or_else(|| vec![1.0; self.classes]);
+        self.terms.iter().flat_map(|term| own(term).into_iter().map(|weight| weight as f32)).collect()
+    }
+}
+
+impl MixOps for CubeBackend {
+    fn mix(logits: CubeTensor, targets: CubeTensor, mix: Arc<Mix>) -> (CubeTensor, CubeTensor, CubeTensor, CubeTensor) {
+        let count = logits.shape()[0];
+        let classes = mix.classes;
+        let cut = Cut::new(&logits, &targets, &mix);
+        let Shape { wide, f1, terms: number, hard, .. } = cut.shape;
+        let client = logits.client.clone();
+        let terms = upload(&logits, &mix.numbers());
+        let weights = upload(&logits, &mix.class_weights(cut.shape.weighted));
+        let stats = empty(&logits, &[count, KEPT]);
+        let values = empty(&logits, &[cut.planes(cut.cubes), number]);
+        let blocks = classes.div_ceil(UNITS);
+        let rows_of_part = count.div_ceil((PARTS * 16 / blocks).clamp(1, PARTS));
+        let parts = if wide { count.div_ceil(rows_of_part) } else { cut.planes(cut.cubes) };
+        let sums = empty(&logits, &if f1 { vec![parts, 3, classes] } else { vec![1] });
+        let kind = dtype_to_elem_type(logits.dtype);
+        launched();
+        rows::launch(
+            &client,
+            cubes(cut.cubes),
+            cube_dim(),
+            logits.clone().into_tensor_arg(),
+            targets.clone().into_tensor_arg(),
+            terms.clone().into_tensor_arg(),
+            weights.into_tensor_arg(),
+            stats.clone().into_tensor_arg(),
+            values.clone().into_tensor_arg(),
+            sums.clone().into_tensor_arg(),
+            cut.steps,
+            cut.shape,
+            kind,
+        );
+        let score_cubes = classes.div_ceil(UNITS / cut.lanes).min(CUBES);
+        let slopes = empty(&logits, &[2, classes]);
+        let scores = empty(&logits, &[if f1 { cut.planes(score_cubes) } else { 1 }, number]);
+        if f1 && wide {
+            launched();
+            let [blocks, parts] = [blocks, parts].map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+            columns::launch(
+                &client,
+                CubeCount::Static(blocks, parts, 1),
+                cube_dim(),
+                logits.clone().into_tensor_arg(),
+                targets.into_tensor_arg(),
+                stats.clone().into_tensor_arg(),
+                sums.clone().into_tensor_arg(),
+                rows_of_part,
+                hard,
+                kind,
+            );
+        }
+        if f1 {
+            launched();
+            by_class::launch(
+                &client,
+                cubes(score_cubes),
+                cube_dim(),
+                sums.into_tensor_arg(),
+                terms.clone().into_tensor_arg(),
+                slopes.clone().into_tensor_arg(),
+                scores.clone().into_tensor_arg(),
+                if wide { parts } else { cut.cubes },
+                count,
+                classes,
+                u32::from(!wide),
+                number,
+            );
+        }
+        let sum = empty(&logits, &[1]);
+        let each = empty(&logits, &[number]);
+        launched();
+        total::launch(
+            &client,
+            cubes(1),
+            cube_dim(),
+            values.into_tensor_arg(),
+            scores.into_tensor_arg(),
+            terms.into_tensor_arg(),
+            sum.clone().into_tensor_arg(),
+            each.clone().into_tensor_arg(),
+            classes,
+            cut.cubes,
+            score_cubes,
+            number,
+        );
+        (sum, each, stats, slopes)
+    }
+
+    fn mix_gradient(
+        logits: CubeTensor,
+        targets: CubeTensor,
+        kept: CubeTensor,
+        slopes: CubeTensor,
+        above: CubeTensor,
+        mix: Arc<Mix>,
+    ) -> CubeTensor {
+        let cut = Cut::new(&logits, &targets, &mix);
+        let client = logits.client.clone();
+        let terms = upload(&logits, &mix.numbers());
+        let weights = upload(&logits, &mix.class_weights(cut.shape.weighted));
+        let out = empty_device_dtype(client.clone(), logits.device.clone(), logits.shape(), logits.dtype);
+        let kind = dtype_to_elem_type(logits.dtype);
+        launched();
+        gradient::launch(
+            &client,
+            cubes(cut.backward_cubes),
+            cube_dim(),
+            logits.into_tensor_arg(),
+            targets.into_tensor_arg(),
+            terms.into_tensor_arg(),
+            weights.into_tensor_arg(),
+            kept.into_tensor_arg(),
+            slopes.into_tensor_arg(),
+            into_contiguous(above).into_tensor_arg(),
+            out.clone().into_tensor_arg(),
+            cut.backward_steps,
+            cut.shape,
+            kind,
+        );
+        out
+    }
+}
