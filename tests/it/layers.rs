@@ -5,13 +5,14 @@
 use std::path::{Path, PathBuf};
 
 /// A path that may be named only in these files and folders (beneath `src/`).
-const ONLY_IN: [(&str, &[&str]); 10] = [
+const ONLY_IN: [(&str, &[&str]); 11] = [
     ("pest::", &["syntax/parse.rs", "syntax/recover.rs"]),
     ("pest_derive", &["syntax/parse.rs", "syntax/recover.rs"]),
     ("miette::", &["diag/render.rs"]),
     ("petgraph::", &["graph.rs"]),
     ("gen_lsp_types", &["lsp/"]),
     ("burn::", &["nn/", "kernels/", "train/", "exec/"]),
+    ("cubecl::", &["kernels/"]),
     ("ureq::", &["nn/weights/hub.rs"]),
     ("zip::", &["nn/weights/torch.rs"]),
     ("std::fs", &["host.rs", "store/", "images/cache.rs", "cli/", "main.rs", "nn/"]),

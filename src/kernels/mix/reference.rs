@@ -67,8 +67,8 @@ pub(crate) struct Row {
 impl Row {
     fn new<F: Copy + Into<f64>>(logits: &[F], targets: &[F]) -> Self {
         let z: Vec<f64> = logits.iter().map(|&v| v.into()).collect();
-        let largest = z.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let top = z.iter().position(|v| *v == largest).unwrap_or(0);
+        let top = (0..z.len()).max_by(|a, b| z[*a].total_cmp(&z[*b])).unwrap_or(0);
+        let largest = z.get(top).copied().unwrap_or(f64::NAN);
         let shares: Vec<f64> = z.iter().map(|v| (v - largest).exp()).collect();
         let others = sum_without(&shares, top);
         let sum = shares.get(top).copied().unwrap_or(f64::NAN) + others;
