@@ -230,6 +230,14 @@ pub const DEVICES: Family = Family {
             source: "",
             examples: &["cuda", "cuda(1)"],
         },
+        Operation {
+            name: "vulkan",
+            about: "A GPU of any make, through Vulkan; never taken by `auto`.",
+            parameters: &[number("index", Takes::Whole { from: 0, to: 255, counts: "" }, 0.0, "which one, from 0")],
+            later: &[],
+            source: "",
+            examples: &["vulkan", "vulkan(1)"],
+        },
     ],
-    later: &["vulkan", "metal", "rocm"],
+    later: &["metal", "rocm"],
 };

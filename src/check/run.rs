@@ -18,6 +18,8 @@ pub enum Device {
     Cpu,
     /// An NVIDIA GPU by its number.
     Cuda(u32),
+    /// A GPU by its number, through Vulkan.
+    Vulkan(u32),
 }
 
 /// One `run NAME { }`.
@@ -101,6 +103,7 @@ pub(super) fn read<'a>(block: &'a Block, evaluator: &mut Evaluator<'a>, into: &m
                 run.device = match device.operation.name {
                     "cpu" => Device::Cpu,
                     "cuda" => Device::Cuda(device.whole("index").unwrap_or(0)),
+                    "vulkan" => Device::Vulkan(device.whole("index").unwrap_or(0)),
                     _ => Device::Auto,
                 };
             }

@@ -21,7 +21,7 @@ pub(super) struct Arguments {
     /// Images a step
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: u32,
-    /// auto, cpu, cuda or cuda(1)
+    /// auto, cpu, cuda, cuda(1) or vulkan
     #[cfg(feature = "run")]
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: crate::exec::Choice,
@@ -84,18 +84,22 @@ mod with_engine {
     fn measured(arguments: &Arguments) -> Result<Outcomes, Outcomes> {
         let backbone = named(&arguments.backbone)?;
         check_side(backbone, arguments.side)?;
-        let (choice, device) = exec::choose(arguments.device).map_err(|error| match error {
+        let told = |error| match error {
             RunError::Failed { what, help } => refuse(Outcomes::Failed, &what, help.as_deref()),
             RunError::Interrupted | RunError::Problems(_) => Outcomes::Failed,
-        })?;
+        };
+        let (choice, device) = exec::choose(arguments.device).map_err(told)?;
         if let Some(threads) = arguments.threads {
             // Fails only if the pool was built before, which nothing here does.
             let _ = rayon::ThreadPoolBuilder::new().num_threads(threads as usize).build_global();
         }
         let [side, batch, steps] = [arguments.side, arguments.batch, arguments.steps].map(|count| count as usize);
         let progress = Steps::new(backbone.name(), arguments.quiet);
-        let cost = bench(Bench { backbone, side, batch, steps }, &device, &mut |done, all| progress.on(done, all));
+        let measure =
+            || bench(Bench { backbone, side, batch, steps }, &device, &mut |done, all| progress.on(done, all));
+        let cost = exec::on_device(choice, measure, || format!("try  --batch {}", (batch / 2).max(1)));
         drop(progress);
+        let cost = cost.map_err(told)?;
         let cost = cost.map_err(|error| refuse(Outcomes::Failed, &error.to_string(), None))?;
         Ok(print(&match arguments.format {
             Format::Text => text(arguments, backbone, choice, &cost),

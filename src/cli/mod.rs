@@ -7,6 +7,7 @@ mod audit;
 mod bench;
 mod check;
 mod completions;
+mod doctor;
 mod explain;
 mod fmt;
 mod graph;
@@ -94,6 +95,8 @@ enum Command {
     Weights(weights::Arguments),
     /// Measure what a backbone costs on this machine: time and memory
     Bench(bench::Arguments),
+    /// Tell what this machine and this build offer, and what is missing
+    Doctor(doctor::Arguments),
 }
 
 /// What every command that reads a study takes.
@@ -204,6 +207,7 @@ pub fn main() -> ExitCode {
             Command::Man(arguments) => completions::man(&arguments),
             Command::Weights(arguments) => weights::run(&arguments),
             Command::Bench(arguments) => bench::run(&arguments),
+            Command::Doctor(arguments) => doctor::run(&arguments),
         }
     });
     if let Ok(outcome) = outcome {

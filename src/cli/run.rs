@@ -22,7 +22,7 @@ pub(super) struct Arguments {
     /// Where the results go [default: runs/STUDY]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// auto, cpu, cuda or cuda(1); default: what a `run` block says, else auto
+    /// auto, cpu, cuda, cuda(1) or vulkan; default: what a `run` block says, else auto
     #[cfg(feature = "run")]
     #[arg(long, value_name = "DEVICE")]
     device: Option<crate::exec::Choice>,
@@ -296,6 +296,7 @@ mod with_engine {
             (None, None | Some(Device::Auto)) => Choice::Auto,
             (None, Some(Device::Cpu)) => Choice::Cpu,
             (None, Some(Device::Cuda(number))) => Choice::Cuda(number as usize),
+            (None, Some(Device::Vulkan(number))) => Choice::Vulkan(number as usize),
         };
         match exec::choose(wanted) {
             Ok((choice, _)) => Ok(choice),

@@ -1,22 +1,31 @@
 //! Which device a run uses, asked before anything touches it.
+//!
+//! Never `Device::default()`: it takes the first backend of the build, whether one answers or not.
 
 use std::fmt;
 use std::str::FromStr;
 
 use burn::tensor::Device;
+#[cfg(feature = "vulkan")]
+use burn::tensor::DeviceKind;
+#[cfg(feature = "gpu")]
+use burn::tensor::DeviceType;
 
 use super::RunError;
 
 /// Where tensors live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Choice {
-    /// A GPU if this build has one and it answers, else the processor.
+    /// An NVIDIA GPU if this build has CUDA and one answers, else the processor. Never Vulkan, whose drivers differ too
+    /// much to be taken unasked.
     #[default]
     Auto,
     /// The processor.
     Cpu,
     /// An NVIDIA GPU by number.
     Cuda(usize),
+    /// A GPU by number, through Vulkan.
+    Vulkan(usize),
 }
 
 impl fmt::Display for Choice {
@@ -25,6 +34,7 @@ impl fmt::Display for Choice {
             Self::Auto => out.write_str("auto"),
             Self::Cpu => out.write_str("cpu"),
             Self::Cuda(number) => write!(out, "cuda({number})"),
+            Self::Vulkan(number) => write!(out, "vulkan({number})"),
         }
     }
 }
@@ -33,57 +43,183 @@ impl FromStr for Choice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            "cpu" => Ok(Self::Cpu),
-            "cuda" => Ok(Self::Cuda(0)),
-            other => other
-                .strip_prefix("cuda(")
-                .and_then(|rest| rest.strip_suffix(')'))
-                .and_then(|number| number.parse().ok())
-                .map(Self::Cuda)
-                .ok_or_else(|| format!("`{other}` is no device; there are auto, cpu, cuda and cuda(1)")),
+        let (name, number) = match text.split_once('(') {
+            Some((name, rest)) => (name, rest.strip_suffix(')').and_then(|number| number.parse().ok())),
+            None => (text, Some(0)),
+        };
+        match (name, number) {
+            ("auto", Some(_)) if name == text => Ok(Self::Auto),
+            ("cpu", Some(_)) if name == text => Ok(Self::Cpu),
+            ("cuda", Some(number)) => Ok(Self::Cuda(number)),
+            ("vulkan", Some(number)) => Ok(Self::Vulkan(number)),
+            _ => Err(format!("`{text}` is no device; there are auto, cpu, cuda, cuda(1), vulkan and vulkan(1)")),
         }
     }
 }
 
+/// A device that answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answering {
+    /// How a study asks for it.
+    pub device: Choice,
+    /// What it calls itself; why not, if it does not say.
+    pub name: String,
+    /// A driver that computes on the processor.
+    pub software: bool,
+}
+
+/// Every device that answers, the processor first. Opens each.
+#[must_use]
+pub fn answering() -> Vec<Answering> {
+    let cpu = Answering { device: Choice::Cpu, name: "the processor".to_owned(), software: false };
+    let cuda = (0..).zip(cuda()).map(|(number, device)| answer(Choice::Cuda(number), &device));
+    let vulkan = (0..).zip(vulkan()).map(|(number, device)| answer(Choice::Vulkan(number), &device));
+    std::iter::once(cpu).chain(cuda).chain(vulkan).collect()
+}
+
+fn answer(choice: Choice, device: &Device) -> Answering {
+    Answering { device: choice, name: name(device), software: is_software(device) }
+}
+
+#[cfg(feature = "gpu")]
+fn name(device: &Device) -> String {
+    match super::guard::caught(|| device.identity()) {
+        Ok(identity) => identity.map_or_else(String::new, |identity| identity.name),
+        Err(failure) => format!("it does not open: {}", failure.what),
+    }
+}
+
+#[cfg(not(feature = "gpu"))]
+fn name(_device: &Device) -> String {
+    String::new()
+}
+
+/// A driver that is broken may panic where it should say that it has nothing.
+#[cfg(feature = "gpu")]
+fn all(kind: DeviceType) -> Vec<Device> {
+    super::guard::caught(|| Device::enumerate(kind).into_vec()).unwrap_or_default()
+}
+
 #[cfg(feature = "cuda")]
-fn gpus() -> usize {
-    Device::enumerate(burn::tensor::DeviceType::Cuda).len()
+fn cuda() -> Vec<Device> {
+    all(DeviceType::Cuda)
 }
 
 #[cfg(not(feature = "cuda"))]
-fn gpus() -> usize {
-    0
+fn cuda() -> Vec<Device> {
+    Vec::new()
 }
 
-#[cfg(feature = "cuda")]
-fn cuda(number: usize) -> Device {
-    Device::cuda(number)
+#[cfg(feature = "vulkan")]
+fn vulkan() -> Vec<Device> {
+    all(DeviceType::Vulkan)
 }
 
-#[cfg(not(feature = "cuda"))]
-fn cuda(_number: usize) -> Device {
-    Device::flex()
+#[cfg(not(feature = "vulkan"))]
+fn vulkan() -> Vec<Device> {
+    Vec::new()
+}
+
+#[cfg(feature = "vulkan")]
+fn is_software(device: &Device) -> bool {
+    *device == Device::vulkan(DeviceKind::Cpu)
+}
+
+#[cfg(not(feature = "vulkan"))]
+fn is_software(_device: &Device) -> bool {
+    false
 }
 
 /// Settles `auto` and makes sure that the device is there.
 ///
 /// # Errors
-/// A GPU that this build cannot use or that does not answer.
+/// A GPU that this build cannot use, that does not answer, or that is none.
 pub fn choose(wanted: Choice) -> Result<(Choice, Device), RunError> {
     match wanted {
         Choice::Cpu => Ok((Choice::Cpu, Device::flex())),
-        Choice::Auto if gpus() == 0 => Ok((Choice::Cpu, Device::flex())),
-        Choice::Auto => Ok((Choice::Cuda(0), cuda(0))),
-        Choice::Cuda(number) if number < gpus() => Ok((wanted, cuda(number))),
-        Choice::Cuda(_) if !cfg!(feature = "cuda") => Err(RunError::failed(
-            "this build of pipe has no CUDA",
-            "run with  --device cpu , or build it with  cargo build --release --features cuda",
+        Choice::Auto => {
+            let first = cuda().into_iter().next();
+            Ok(first.map_or_else(|| (Choice::Cpu, Device::flex()), |device| (Choice::Cuda(0), device)))
+        }
+        Choice::Cuda(number) => pick(wanted, number, ("CUDA", "cuda", cfg!(feature = "cuda")), cuda),
+        Choice::Vulkan(number) => pick(wanted, number, ("Vulkan", "vulkan", cfg!(feature = "vulkan")), vulkan),
+    }
+}
+
+/// The device of a number; `runtime` is its name, the feature that builds it in, and whether it is built in.
+fn pick(
+    wanted: Choice,
+    number: usize,
+    (runtime, feature, built): (&str, &str, bool),
+    all: impl FnOnce() -> Vec<Device>,
+) -> Result<(Choice, Device), RunError> {
+    if !built {
+        return Err(RunError::failed(
+            format!("this build of pipe has no {runtime}"),
+            format!("run with  --device cpu , or build it with  cargo build --release --locked --features {feature}"),
+        ));
+    }
+    let devices = all();
+    let there = match devices.len() {
+        0 => "no device answers".to_owned(),
+        1 => "one device answers, number 0".to_owned(),
+        count => format!("{count} devices answer, numbers 0 to {}", count - 1),
+    };
+    match devices.into_iter().nth(number) {
+        Some(device) if is_software(&device) => Err(RunError::failed(
+            format!("{wanted} is a driver that computes on the processor, and training crashes it"),
+            "run with  --device cpu , which is faster as well",
         )),
-        Choice::Cuda(number) => Err(RunError::failed(
-            format!("there is no GPU {number}: {} answered", gpus()),
-            "look at `nvidia-smi`, or run with  --device cpu",
+        Some(device) => Ok((wanted, device)),
+        None => Err(RunError::failed(
+            format!("there is no {wanted}: {there} through {runtime}"),
+            "look at  pipe doctor , or run with  --device cpu",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn names_of_devices_are_read_as_they_are_written() {
+        for choice in [Choice::Auto, Choice::Cpu, Choice::Cuda(0), Choice::Cuda(11), Choice::Vulkan(2)] {
+            assert_eq!(choice.to_string().parse(), Ok(choice));
+        }
+        assert_eq!("cuda".parse(), Ok(Choice::Cuda(0)));
+        assert_eq!("vulkan".parse(), Ok(Choice::Vulkan(0)));
+        for no in ["", "gpu", "cpu(0)", "auto()", "cuda(", "cuda()", "cuda(-1)", "cuda(1", "cuda(1))", "vulkan(x)"] {
+            assert!(no.parse::<Choice>().unwrap_err().contains("is no device"), "{no}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_told_with_a_way_out() {
+        let told = |wanted, built, devices: usize| {
+            let all = || vec![Device::flex(); devices];
+            match pick(wanted, 1, ("CUDA", "cuda", built), all) {
+                Ok((choice, _)) => choice.to_string(),
+                Err(RunError::Failed { what, help }) => format!("{what}; {}", help.unwrap()),
+                Err(other) => panic!("{other:?}"),
+            }
+        };
+        let wanted = Choice::Cuda(1);
+        assert_eq!(told(wanted, true, 2), "cuda(1)");
+        assert!(told(wanted, true, 1).starts_with("there is no cuda(1): one device answers, number 0 through CUDA; "));
+        assert!(told(wanted, true, 0).starts_with("there is no cuda(1): no device answers through CUDA; "));
+        let without = told(wanted, false, 0);
+        assert!(without.starts_with("this build of pipe has no CUDA; "), "{without}");
+        assert!(without.ends_with("cargo build --release --locked --features cuda"), "{without}");
+    }
+
+    #[test]
+    fn auto_settles_on_something_that_is_there() {
+        let (choice, _) = choose(Choice::Auto).unwrap();
+        assert!(matches!(choice, Choice::Cpu | Choice::Cuda(0)), "{choice}");
+        assert!(answering().iter().any(|one| one.device == choice));
+        assert_eq!(answering()[0].device, Choice::Cpu);
     }
 }

@@ -5,6 +5,7 @@
 
 mod compare;
 mod device;
+mod guard;
 mod manifest;
 mod steps;
 
@@ -26,7 +27,8 @@ use crate::stats;
 use crate::store::Store;
 use crate::study::{Model, Places, Weights};
 
-pub use device::{Choice, choose};
+pub use device::{Answering, Choice, answering, choose};
+pub use guard::on_device;
 pub use manifest::{Timing, manifest, study_manifest};
 use steps::{Runner, Shared};
 

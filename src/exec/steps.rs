@@ -76,6 +76,19 @@ pub(super) struct Runner<'a> {
     pub(super) damaged: AtomicBool,
 }
 
+/// What to set where a batch does not fit.
+fn smaller(batch: u32, accumulate: u32) -> String {
+    if batch < 4 {
+        return "set a smaller `resize` or a smaller backbone, or run with  --device cpu".to_owned();
+    }
+    format!(
+        "set  batch = {}  and  accumulate = {}  in `train`: {} step, in about half the memory",
+        batch / 2,
+        accumulate.saturating_mul(2),
+        if batch.is_multiple_of(2) { "the same" } else { "nearly the same" }
+    )
+}
+
 #[expect(clippy::wildcard_enum_match_arm, reason = "the system has many kinds of errors")]
 fn disk(what: &str, error: &std::io::Error) -> RunError {
     let help = match error.kind() {
@@ -119,6 +132,13 @@ impl Runner<'_> {
 
     fn device(&self) -> Result<burn::tensor::Device, RunError> {
         super::choose(self.context.device).map(|(_, device)| device)
+    }
+
+    /// Does work on the run's device.
+    fn on_device<T>(&self, work: impl FnOnce() -> Result<T, TrainError>) -> Result<T, RunError> {
+        let train = &self.variant.study.train;
+        super::on_device(self.context.device, work, || smaller(train.batch, train.accumulate))?
+            .map_err(|error| self.train_error(error))
     }
 
     /// What the store holds, read by `read`; what does not read is cleared away and made again.
@@ -303,17 +323,19 @@ impl Runner<'_> {
         let weights = self.weights().ok_or_else(|| RunError::failed("frozen features need first weights", BUG))?;
         let (mean, std) = images::normalisation(self.variant.study.images.normalize)
             .ok_or_else(|| RunError::failed("frozen features need one normalisation", BUG))?;
-        let table = train::features(
-            &self.variant.study,
-            prepared,
-            prepared.count(),
-            &weights.bytes,
-            mean,
-            std,
-            &self.device()?,
-            &mut |event| self.on_evaluated(work, &event),
-        )
-        .map_err(|error| self.train_error(error))?;
+        let device = self.device()?;
+        let table = self.on_device(|| {
+            train::features(
+                &self.variant.study,
+                prepared,
+                prepared.count(),
+                &weights.bytes,
+                mean,
+                std,
+                &device,
+                &mut |event| self.on_evaluated(work, &event),
+            )
+        })?;
         let mut draft = self.draft(work)?;
         draft.write(FEATURES, &table.to_bytes()).map_err(|error| disk("features cannot be kept", &error))?;
         draft.commit().map_err(|error| disk("features cannot be kept", &error))?;
@@ -375,7 +397,7 @@ impl Runner<'_> {
             }
             if self.stopped() { Flow::Stop } else { Flow::Continue }
         };
-        let trained = train::train_fold(&input, &mut on_event).map_err(|error| self.train_error(error))?;
+        let trained = self.on_device(|| train::train_fold(&input, &mut on_event))?;
         let training = Training {
             epochs: trained.epochs,
             kept_epoch: trained.kept_epoch,
@@ -420,18 +442,20 @@ impl Runner<'_> {
             return Ok(rows);
         }
         say(self.talk, Event::Started { work, total: scored.len() as u64, unit: "images" });
-        let rows = train::predict(
-            &self.variant.study,
-            self.variant.dataset.classes.len(),
-            &trained.model,
-            prepared,
-            &scored,
-            trained.mean,
-            trained.std,
-            &self.device()?,
-            &mut |event| self.on_evaluated(work, &event),
-        )
-        .map_err(|error| self.train_error(error))?;
+        let device = self.device()?;
+        let rows = self.on_device(|| {
+            train::predict(
+                &self.variant.study,
+                self.variant.dataset.classes.len(),
+                &trained.model,
+                prepared,
+                &scored,
+                trained.mean,
+                trained.std,
+                &device,
+                &mut |event| self.on_evaluated(work, &event),
+            )
+        })?;
         let keep = |error: std::io::Error| disk("predictions cannot be kept", &error);
         let mut draft = self.draft(work)?;
         draft.write(PROBABILITIES, &serde_json::to_vec(&rows).map_err(|error| keep(error.into()))?).map_err(keep)?;
@@ -474,5 +498,18 @@ impl Trained {
             model_blake3: Key::of(&model).as_str().into(),
         };
         Self { model, record, mean: training.mean, std: training.std }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_that_does_not_fit_is_cut_into_two() {
+        let told = smaller;
+        assert!(told(64, 1).starts_with("set  batch = 32  and  accumulate = 2  in `train`: the same step"));
+        assert!(told(7, 3).starts_with("set  batch = 3  and  accumulate = 6  in `train`: nearly the same step"));
+        assert!(told(2, 1).contains("resize"));
     }
 }

@@ -214,13 +214,16 @@ fn values_files_set_params() {
 #[test]
 fn run_blocks_stay_outside_of_the_study() {
     let plain = run(&study_text("", ""), &Overrides::default()).checked.unwrap();
-    let text =
-        format!("{}run big {{ device = cuda(1)\n threads = 4 }}\nrun small {{ device = cpu }}\n", study_text("", ""));
+    let text = format!(
+        "{}run big {{ device = cuda(1)\n threads = 4 }}\nrun small {{ device = cpu }}\nrun any {{ device = vulkan }}\n",
+        study_text("", "")
+    );
     let with = run(&text, &Overrides::default()).checked.unwrap();
     assert_eq!(only(with.clone()), only(plain));
     assert_eq!(with.run.blocks["big"].device, Device::Cuda(1));
     assert_eq!(with.run.blocks["big"].threads, Some(4));
     assert_eq!(with.run.blocks["small"].device, Device::Cpu);
+    assert_eq!(with.run.blocks["any"].device, Device::Vulkan(0));
 }
 
 #[test]

@@ -108,8 +108,9 @@ fn words_layout_defaults_and_places_change_nothing() {
     let commented = BASE.replace('\n', "   # a remark\n\n");
     let settings = BASE.replace("epochs = 2", "epochs = rounds").replace("study", "param rounds : int = 2\n\nstudy");
     let defaults = BASE.replace("resnet18()", "resnet18(weights = none)").replace("data {", "seed = 42\n  data {");
-    let run = format!("{BASE}\nrun here {{ device = cpu\n  threads = 1 }}\n");
-    for text in [commented, settings, defaults, run] {
+    let run = |device: &str| format!("{BASE}\nrun here {{ device = {device}\n  threads = 1 }}\n");
+    let places = ["auto", "cpu", "cuda", "cuda(1)", "vulkan", "vulkan(1)"].map(run);
+    for text in [commented, settings, defaults].into_iter().chain(places) {
         assert_eq!(changed(&before, &keys(&planned(&text))), BTreeSet::new(), "{text}");
     }
 }

@@ -17,6 +17,7 @@ mod compose;
 mod corpus;
 mod data;
 mod docs;
+mod doctor;
 mod examples;
 mod explain;
 mod fmt;
