@@ -353,6 +353,13 @@ pub const RUN: Block = Block {
             about: "What computes.",
         },
         Setting { name: "threads", takes: count("threads"), default: "all cores", about: "Threads of the CPU." },
+        Setting {
+            name: "workers",
+            takes: Takes::Whole { from: 1, to: 256, counts: "processes" },
+            default: "1",
+            about: "Folds and variants that are trained side by side, each in a process of its own: on GPUs from the \
+                    device's number on, one each; on the CPU they share the threads. Results are the same.",
+        },
     ],
-    later: &["slurm", "scratch", "precision", "workers"],
+    later: &["slurm", "scratch", "precision"],
 };

@@ -29,6 +29,8 @@ pub struct RunBlock {
     pub device: Device,
     /// `threads`; `None`: all cores.
     pub threads: Option<u32>,
+    /// `workers`; `None`: one.
+    pub workers: Option<u32>,
     /// Where its header stands.
     pub span: Span,
 }
@@ -57,7 +59,7 @@ pub(super) fn read<'a>(block: &'a Block, evaluator: &mut Evaluator<'a>, into: &m
     if let Some(extends) = &block.extends {
         evaluator.problems.block_extends("run", extends.span);
     }
-    let mut run = RunBlock { device: Device::Auto, threads: None, span };
+    let mut run = RunBlock { device: Device::Auto, threads: None, workers: None, span };
     let scope = evaluator.scope(Some(0));
     let mut places: IndexMap<&str, Span> = IndexMap::new();
     for entry in &block.entries {
@@ -107,7 +109,8 @@ pub(super) fn read<'a>(block: &'a Block, evaluator: &mut Evaluator<'a>, into: &m
                     _ => Device::Auto,
                 };
             }
-            Some(Typed::Number(threads)) => run.threads = Some(whole(threads)),
+            Some(Typed::Number(count)) if known.name == "workers" => run.workers = Some(whole(count)),
+            Some(Typed::Number(count)) => run.threads = Some(whole(count)),
             Some(_) | None => {}
         }
     }

@@ -33,6 +33,8 @@ pub(super) struct Progress {
     variant: String,
     /// Where in `seconds` each variant begins.
     variants: Vec<usize>,
+    /// Seconds of each step that workers did, by the variant that will own them.
+    beside: BTreeMap<String, Vec<(Work, f64)>>,
     /// Seconds of each step that was done.
     pub(super) seconds: Vec<(Work, f64)>,
     /// Steps found in the store.
@@ -56,6 +58,7 @@ impl Progress {
             begun: BTreeMap::new(),
             variant: String::new(),
             variants: Vec::new(),
+            beside: BTreeMap::new(),
             seconds: Vec::new(),
             reused: 0,
             done: 0,
@@ -68,6 +71,7 @@ impl Progress {
                 self.variant = format!("{number}/{of} ");
                 self.line(&format!("variant {number}/{of}  {name}"));
                 self.variants.push(self.seconds.len());
+                self.seconds.extend(self.beside.remove(&name).unwrap_or_default());
             }
             Event::Reused { work } => {
                 self.reused += 1;
@@ -88,6 +92,16 @@ impl Progress {
                     bar.finish_and_clear();
                 }
                 self.line(&format!("{:<20} {message}, {}", self.title(work), duration(seconds)));
+            }
+            Event::Beside { variant, work, message, seconds } => {
+                self.done += 1;
+                let title = format!("{variant} {}", work.title());
+                self.line(&format!("{:<20} {message}, {}", title.trim_start(), duration(seconds)));
+                if variant.is_empty() {
+                    self.seconds.push((work, seconds));
+                } else {
+                    self.beside.entry(variant).or_default().push((work, seconds));
+                }
             }
             Event::Note(text) => self.line(&text),
         }

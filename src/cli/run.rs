@@ -35,6 +35,12 @@ pub(super) struct Arguments {
     /// Worker threads [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     threads: Option<u32>,
+    /// Folds and variants trained side by side, each in a process of its own [default: what a `run` block says, else 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    workers: Option<u32>,
+    /// Be the worker of this number for the run that started this process
+    #[arg(long, hide = true)]
+    worker: Option<u32>,
     /// Fetch no first weights from the Hugging Face hub; `HF_HUB_OFFLINE=1` says the same
     #[arg(long)]
     offline: bool,
@@ -56,6 +62,7 @@ pub(super) use with_engine::run;
 mod with_engine {
     use std::collections::BTreeMap;
     use std::path::{Path, PathBuf};
+    use std::process::Command;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{Mutex, MutexGuard, PoisonError};
     use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -66,7 +73,7 @@ mod with_engine {
     use super::super::{Loaded, digests, print, talk, tell_variants};
     use super::{Arguments, Outcomes};
     use crate::check::{Device, RunBlock};
-    use crate::exec::{self, Choice, Context, Event, Finished, RunError, Timing};
+    use crate::exec::{self, Choice, Context, Event, Finished, RunError, Timing, Workers};
     use crate::host::RealHost;
     use crate::plan::{self, Plan};
     use crate::record::StudyRecord;
@@ -95,20 +102,28 @@ mod with_engine {
             Ok(device) => device,
             Err(outcome) => return outcome,
         };
-        if let Some(threads) = arguments.threads.or_else(|| place.and_then(|place| place.threads)) {
+        let workers = arguments.workers.or_else(|| place.and_then(|place| place.workers)).unwrap_or(1);
+        if let Err(outcome) = enough(device, workers) {
+            return outcome;
+        }
+        let threads = arguments.threads.or_else(|| place.and_then(|place| place.threads));
+        if let Some(threads) = threads_of(threads, workers, arguments.worker) {
             // Fails only if the pool was built before, which nothing here does.
-            let _ = rayon::ThreadPoolBuilder::new().num_threads(threads as usize).build_global();
+            let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
         }
         let folder = arguments.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(loaded.checked.name()));
-        let run_folder = match RunFolder::open(&folder) {
-            Ok(Some(run_folder)) => run_folder,
-            Ok(None) => {
+        // A worker writes no results: the run that started it does.
+        let opened = arguments.worker.is_none().then(|| RunFolder::open(&folder));
+        let run_folder = match opened {
+            None => None,
+            Some(Ok(Some(run_folder))) => Some(run_folder),
+            Some(Ok(None)) => {
                 return failed(
                     &format!("another run is writing to {}", folder.display()),
                     "wait for it, or choose another folder with --out",
                 );
             }
-            Err(error) => {
+            Some(Err(error)) => {
                 return failed(
                     &format!("{} cannot be written: {error}", folder.display()),
                     "choose another folder with --out",
@@ -132,8 +147,8 @@ mod with_engine {
         };
         let reading = Reading::new(arguments.quiet);
         let count = |done, total| reading.at(done, total);
-        let options =
-            plan::Options { verify: arguments.store.verify, weights: digests(&weights), progress: Some(&count) };
+        let verify = arguments.store.verify && arguments.worker.is_none();
+        let options = plan::Options { verify, weights: digests(&weights), progress: Some(&count) };
         let datasets = std::mem::take(&mut loaded.datasets);
         let plan = match plan::plan(&loaded.checked, datasets, &RealHost, Some(&store), &options) {
             Ok(plan) => plan,
@@ -156,11 +171,22 @@ mod with_engine {
         if handler.is_err() {
             talk("pipe: Ctrl-C cannot be caught here; what is finished is kept all the same");
         }
+        let context = Context {
+            host: &RealHost,
+            store: &store,
+            weights,
+            device: arguments.worker.map_or(device, |number| device.of_worker(number)),
+            workers: (arguments.worker.is_none() && workers > 1).then_some(Workers { count: workers, start: &worker }),
+            stop: &STOP,
+            warnings: loaded.warnings(),
+        };
+        let Some(run_folder) = run_folder else {
+            exec::work(&plan, &context, &STOP);
+            return Outcomes::Done;
+        };
         if !arguments.quiet {
             talk(&headline(&plan, &chosen));
         }
-        let context =
-            Context { host: &RealHost, store: &store, weights, device, stop: &STOP, warnings: loaded.warnings() };
         let progress = Mutex::new(Progress::new(arguments.quiet));
         let publisher = Publisher { arguments, loaded: &loaded, plan: &plan, folder: &run_folder };
         let folders = publisher.folders();
@@ -303,6 +329,35 @@ mod with_engine {
             Err(RunError::Failed { what, help }) => Err(failed(&what, help.as_deref().unwrap_or(""))),
             Err(RunError::Interrupted | RunError::Problems(_)) => Err(Outcomes::Failed),
         }
+    }
+
+    /// Is there a device for each worker?
+    fn enough(device: Choice, workers: u32) -> Result<(), Outcomes> {
+        match exec::choose(device.of_worker(workers.saturating_sub(1))) {
+            Ok(_) => Ok(()),
+            Err(RunError::Failed { what, .. }) => {
+                Err(failed(&what, &format!("{workers} workers from {device} on take as many GPUs; ask for fewer")))
+            }
+            Err(RunError::Interrupted | RunError::Problems(_)) => Err(Outcomes::Failed),
+        }
+    }
+
+    /// How many threads this process shall have, if not all: workers share those of the run.
+    fn threads_of(threads: Option<u32>, workers: u32, worker: Option<u32>) -> Option<usize> {
+        let threads = threads.map(|threads| threads as usize);
+        worker.map_or(threads, |_| {
+            let all = threads.or_else(|| std::thread::available_parallelism().ok().map(usize::from));
+            Some(all.unwrap_or(1).div_euclid(workers as usize).max(1))
+        })
+    }
+
+    /// This command again, as a worker.
+    fn worker(number: u32) -> Command {
+        let mut arguments = std::env::args_os();
+        let program = arguments.next().unwrap_or_default();
+        let mut command = Command::new(std::env::current_exe().unwrap_or_else(|_| program.into()));
+        command.args(arguments.next()).args(["--worker", &number.to_string()]).args(arguments);
+        command
     }
 
     fn headline(plan: &Plan, chosen: &[usize]) -> String {

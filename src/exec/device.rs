@@ -39,6 +39,17 @@ impl fmt::Display for Choice {
     }
 }
 
+impl Choice {
+    /// That of the worker of a number from 0: GPUs go by turns, the processor is shared.
+    #[must_use]
+    pub fn of_worker(self, number: u32) -> Self {
+        match self {
+            Self::Auto | Self::Cpu => self,
+            Self::Cuda(first) => Self::Cuda(first + number as usize),
+        }
+    }
+}
+
 impl FromStr for Choice {
     type Err = String;
 

@@ -8,6 +8,7 @@ mod device;
 mod guard;
 mod manifest;
 mod steps;
+mod workers;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,7 @@ pub use device::{Answering, Choice, answering, choose};
 pub use guard::on_device;
 pub use manifest::{Timing, manifest, study_manifest};
 use steps::{Runner, Shared};
+pub use workers::{Workers, work};
 
 /// What a run tells while it works.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,6 +76,17 @@ pub enum Event {
         /// What came out, in a few words.
         message: String,
     },
+    /// A worker has done a step beside this process.
+    Beside {
+        /// Of this variant; empty when nothing varies.
+        variant: String,
+        /// Which.
+        work: Work,
+        /// What came out, in a few words.
+        message: String,
+        /// How long it took.
+        seconds: f64,
+    },
     /// Something worth knowing.
     Note(String),
 }
@@ -112,6 +125,8 @@ pub struct Context<'a> {
     pub weights: Vec<Option<Arc<Found>>>,
     /// Where tensors live.
     pub device: Choice,
+    /// Processes that train side by side, if any do.
+    pub workers: Option<Workers<'a>>,
     /// Set when the run shall end.
     pub stop: &'a AtomicBool,
     /// Warnings of the check, for the report.
@@ -224,14 +239,13 @@ pub fn run(
     check_weights(plan, context, chosen)?;
     let talk: Talk<'_> = Mutex::new(on_event);
     let shared = Mutex::new(Shared::default());
+    workers::train(plan, context, chosen, (&talk, &shared))?;
     let mut judged = Vec::with_capacity(chosen.len());
     for (number, index) in (1..).zip(chosen.iter().copied()) {
-        let Some(variant) = plan.variants.get(index) else { continue };
+        let Some(runner) = Runner::new(plan, index, context, &talk, &shared) else { continue };
         if plan.variants.len() > 1 {
-            say(&talk, Event::Variant { number, of: chosen.len(), name: variant.name.clone() });
+            say(&talk, Event::Variant { number, of: chosen.len(), name: runner.variant.name.clone() });
         }
-        let damaged = AtomicBool::new(false);
-        let runner = Runner { plan, index, variant, context, talk: &talk, shared: &shared, damaged };
         let finished = match attempt(&runner) {
             // Finished folds are in the store by now, so a second attempt costs the images and the fold it was at.
             Err(_) if runner.forget_damaged_images()? => attempt(&runner)?,
@@ -244,7 +258,7 @@ pub fn run(
     Ok((plan.variants.len() > 1).then(|| compare::study(plan, judged)))
 }
 
-fn attempt(runner: &Runner<'_>) -> Result<Finished, RunError> {
+fn attempt(runner: &Runner<'_, '_>) -> Result<Finished, RunError> {
     let (variant, context) = (runner.variant, runner.context);
     let prepared = runner.prepare()?;
     let features = runner.features(&prepared.set)?;

@@ -64,13 +64,13 @@ pub(super) struct Shared {
 }
 
 /// Does the work of one variant.
-pub(super) struct Runner<'a> {
+pub(super) struct Runner<'a, 't> {
     pub(super) plan: &'a Plan,
     /// Which of the plan's variants.
     pub(super) index: usize,
     pub(super) variant: &'a Planned,
     pub(super) context: &'a Context<'a>,
-    pub(super) talk: &'a Talk<'a>,
+    pub(super) talk: &'a Talk<'t>,
     pub(super) shared: &'a Mutex<Shared>,
     /// Did a prepared image fail its checksum?
     pub(super) damaged: AtomicBool,
@@ -101,7 +101,26 @@ fn disk(what: &str, error: &std::io::Error) -> RunError {
     RunError::failed(format!("{what}: {error}"), help)
 }
 
-impl Runner<'_> {
+impl Shared {
+    /// What was done elsewhere is no news when it is found in the store.
+    pub(super) fn tell(&mut self, key: Key) {
+        self.told.insert(key);
+    }
+}
+
+impl<'a, 't> Runner<'a, 't> {
+    /// That of one of the plan's variants.
+    pub(super) fn new(
+        plan: &'a Plan,
+        index: usize,
+        context: &'a Context<'a>,
+        talk: &'a Talk<'t>,
+        shared: &'a Mutex<Shared>,
+    ) -> Option<Self> {
+        let variant = plan.variants.get(index)?;
+        Some(Self { plan, index, variant, context, talk, shared, damaged: AtomicBool::new(false) })
+    }
+
     fn key(&self, work: Work) -> Result<&Key, RunError> {
         self.plan
             .dag

@@ -248,6 +248,32 @@ fn the_same_seed_gives_the_same_bytes_anywhere() {
 }
 
 #[test]
+fn workers_side_by_side_leave_the_same_bytes() {
+    let folder = new_folder();
+    fs::write(folder.path().join("tiny.pipe"), format!("{TINY}\nrun here {{\n  device  = cpu\n  workers = 2\n}}\n"))
+        .unwrap();
+    let threads = std::thread::available_parallelism().unwrap().to_string();
+    let told = pipe(folder.path(), &["run", "tiny.pipe", "--threads", &threads]).ends(0);
+    for line in ["2 trainings by 2 workers\n", "5 steps done, 0 reused"] {
+        assert!(told.err.contains(line), "{line}\n{}", told.err);
+    }
+    for step in [
+        "train fold 0         kept epoch",
+        "train fold 1         kept",
+        "predict fold 0       ",
+        "decode and prepare   30 images, ",
+    ] {
+        assert_eq!(told.err.matches(step).count(), 1, "{step}\n{}", told.err);
+    }
+    assert_same(&results(&folder.path().join("runs/tiny")), &finished().results);
+    let manifest = fs::read_to_string(folder.path().join("runs/tiny/manifest.yaml")).unwrap();
+    assert!(manifest.contains("train fold 1"), "{manifest}");
+    assert_eq!(drafts(folder.path()), 0);
+    let again = pipe(folder.path(), &["run", "tiny.pipe"]).ends(0).says("0 steps done, 5 reused");
+    assert!(!again.err.contains("workers"), "nothing is left for workers\n{}", again.err);
+}
+
+#[test]
 fn one_thread_gives_the_same_network_as_two() {
     let folder = new_folder();
     fs::write(folder.path().join("tiny.pipe"), one_fold()).unwrap();
@@ -413,6 +439,86 @@ fn a_killed_run_goes_on_where_it_was_and_two_runs_do_not_share_a_folder() {
     assert!(told.err.contains("train fold 0         reused from the store"), "{}", told.err);
     assert_eq!(drafts(folder.path()), 0);
     assert_same(&results(&folder.path().join("runs/tiny")), &finished().results);
+}
+
+/// The ids of the workers that a run has started.
+#[cfg(target_os = "linux")]
+fn workers_of(run: &Running) -> Vec<u32> {
+    let id = run.child.id();
+    let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+    children.split_whitespace().map(|id| id.parse().unwrap()).collect()
+}
+
+#[cfg(target_os = "linux")]
+fn signal(kind: &str, id: u32) {
+    assert!(std::process::Command::new("kill").args([kind, &id.to_string()]).status().unwrap().success());
+}
+
+/// Two folds of many epochs, so that there is time to interfere.
+#[cfg(target_os = "linux")]
+fn long_beside() -> (tempfile::TempDir, Running, Vec<u32>) {
+    let folder = new_folder();
+    fs::write(folder.path().join("tiny.pipe"), TINY.replace("epochs    = 1", "epochs    = 1000")).unwrap();
+    let mut running = Running::start(folder.path(), &["run", "tiny.pipe", "--workers", "2"]);
+    running.until("2 trainings by 2 workers");
+    let workers = (0..100)
+        .find_map(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            Some(workers_of(&running)).filter(|workers| workers.len() == 2)
+        })
+        .unwrap();
+    (folder, running, workers)
+}
+
+#[cfg(target_os = "linux")]
+fn gone(id: u32) -> bool {
+    (0..600).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        // one that has ended and was not waited for is gone as well
+        !fs::read_to_string(format!("/proc/{id}/stat")).is_ok_and(|stat| !stat.contains(") Z"))
+    })
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_interrupted_run_ends_its_workers() {
+    let (folder, running, workers) = long_beside();
+    signal("-INT", running.child.id());
+    running.end().ends(130).says("interrupted; what is finished is kept");
+    assert!(workers.into_iter().all(gone));
+    assert_eq!(drafts(folder.path()), 0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn workers_do_not_outlive_a_killed_run() {
+    let (_folder, mut running, workers) = long_beside();
+    running.child.kill().unwrap();
+    assert!(workers.into_iter().all(gone));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_killed_worker_leaves_undone_is_done_by_the_run() {
+    let (_folder, mut running, workers) = long_beside();
+    for id in workers {
+        signal("-KILL", id);
+    }
+    running.until("a worker ended before `train fold");
+    running.until("train fold 0 ");
+    signal("-INT", running.child.id());
+    running.end().ends(130);
+}
+
+#[test]
+fn workers_that_fail_say_why() {
+    let folder = new_folder();
+    let text = TINY.replace("adam(lr = 1e-3)", "sgd(lr = 10.0)").replace("epochs    = 1", "epochs    = 5");
+    fs::write(folder.path().join("tiny.pipe"), text).unwrap();
+    let told = pipe(folder.path(), &["run", "tiny.pipe", "--workers", "2"]).ends(3).says("2 trainings by 2 workers");
+    assert!(told.err.contains("pipe: training diverged in epoch") && told.err.contains("lr = 1e0"), "{}", told.err);
+    assert_eq!((told.err.matches("diverged").count(), told.out.as_str()), (1, ""), "{}", told.err);
+    assert!(!folder.path().join("runs/tiny/manifest.yaml").exists());
 }
 
 #[test]
