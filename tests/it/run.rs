@@ -516,7 +516,7 @@ fn workers_that_fail_say_why() {
     let text = TINY.replace("adam(lr = 1e-3)", "sgd(lr = 10.0)").replace("epochs    = 1", "epochs    = 5");
     fs::write(folder.path().join("tiny.pipe"), text).unwrap();
     let told = pipe(folder.path(), &["run", "tiny.pipe", "--workers", "2"]).ends(3).says("2 trainings by 2 workers");
-    assert!(told.err.contains("pipe: training diverged in epoch") && told.err.contains("lr = 1e0"), "{}", told.err);
+    assert!(told.err.contains("pipe: the training diverged in epoch") && told.err.contains("lr = 1e0"), "{}", told.err);
     assert_eq!((told.err.matches("diverged").count(), told.out.as_str()), (1, ""), "{}", told.err);
     assert!(!folder.path().join("runs/tiny/manifest.yaml").exists());
 }
