@@ -45,7 +45,8 @@ impl Choice {
     pub fn of_worker(self, number: u32) -> Self {
         match self {
             Self::Auto | Self::Cpu => self,
-            Self::Cuda(first) => Self::Cuda(first + number as usize),
+            Self::Cuda(first) => Self::Cuda(first.saturating_add(number as usize)),
+            Self::Vulkan(first) => Self::Vulkan(first.saturating_add(number as usize)),
         }
     }
 }
@@ -205,6 +206,14 @@ mod tests {
         for no in ["", "gpu", "cpu(0)", "auto()", "cuda(", "cuda()", "cuda(-1)", "cuda(1", "cuda(1))", "vulkan(x)"] {
             assert!(no.parse::<Choice>().unwrap_err().contains("is no device"), "{no}");
         }
+    }
+
+    #[test]
+    fn workers_take_one_gpu_each() {
+        let of = |choice: Choice| [0, 2].map(|number| choice.of_worker(number));
+        assert_eq!(of(Choice::Cpu), [Choice::Cpu; 2]);
+        assert_eq!(of(Choice::Cuda(1)), [Choice::Cuda(1), Choice::Cuda(3)]);
+        assert_eq!(of(Choice::Vulkan(0)), [Choice::Vulkan(0), Choice::Vulkan(2)]);
     }
 
     #[test]

@@ -51,6 +51,26 @@ fn done() -> &'static Grid {
 }
 
 #[test]
+fn workers_train_variants_side_by_side() {
+    let folder = with_store(&grid());
+    let told = pipe(folder.path(), &["run", "tiny.pipe", "--workers", "2"]).ends(0);
+    for line in ["2 trainings by 2 workers\n", "focal train fold 0   kept epoch", "4 steps done, 5 reused"] {
+        assert!(told.err.contains(line), "{line}\n{}", told.err);
+    }
+    let alone = done();
+    assert_eq!(told.out, alone.told.out);
+    for (beside, alone) in all_results(folder.path()).iter().zip(&alone.results) {
+        assert_same(beside, alone);
+    }
+    // the time that workers took belongs to the variant
+    let timed = |folder: &Path| {
+        let manifest = fs::read_to_string(folder.join("runs/tiny/focal/manifest.yaml")).unwrap();
+        manifest.matches("\n  seconds: ").count()
+    };
+    assert_eq!((timed(folder.path()), timed(alone.folder.path())), (4, 4));
+}
+
+#[test]
 fn every_variant_is_a_run_and_the_study_compares_them() {
     let Grid { folder, told, results } = done();
     for line in ["variant 1/2  ce\n", "variant 2/2  focal\n", "2/2 train fold 1", "4 steps done, 5 reused"] {
