@@ -11,10 +11,15 @@ use super::talk;
 Examples:
   pipe bench resnet18                             a training step, inference, images/s, memory
   pipe bench efficientnet_b0 --side 160 --batch 32
-  pipe bench resnet18 --format json | jq .train_step_ms")]
+  pipe bench resnet18 --format json | jq .train_step_ms
+  pipe bench --loss 4096x1000")]
 pub(super) struct Arguments {
     /// The backbone, as a study names it
-    backbone: String,
+    #[arg(required_unless_present = "loss")]
+    backbone: Option<String>,
+    /// Forward and backward of a mixed loss alone, over so many rows of so many classes
+    #[arg(long, value_name = "ROWSxCLASSES", value_parser = shape, conflicts_with = "backbone")]
+    loss: Option<(usize, usize)>,
     /// Pixels a side of the images
     #[arg(long, value_name = "PIXELS", default_value_t = 224, value_parser = clap::value_parser!(u32).range(1..=4096))]
     side: u32,
@@ -40,6 +45,16 @@ pub(super) struct Arguments {
     /// No progress
     #[arg(long, short)]
     quiet: bool,
+}
+
+/// `4096x10`
+fn shape(text: &str) -> Result<(usize, usize), String> {
+    let read = |part: &str| part.parse().ok().filter(|count| (1..=1_000_000).contains(count));
+    let (rows, classes) = text.split_once('x').unwrap_or((text, ""));
+    match (read(rows), read(classes)) {
+        (Some(rows), Some(classes)) if classes >= 2 && rows * classes <= 1 << 28 => Ok((rows, classes)),
+        _ => Err("rows and at least 2 classes are wanted, as in 4096x10, at most 2^28 numbers".to_owned()),
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -75,24 +90,33 @@ mod with_engine {
     use super::{Arguments, Format, Outcomes, Precision};
     use crate::exec::{self, Choice, RunError};
     use crate::study::Backbone;
-    use crate::train::{Bench, Cost, bench};
+    use crate::train::{Bench, Cost, bench, bench_loss};
 
     pub(in super::super) fn run(arguments: &Arguments) -> Outcomes {
         measured(arguments).unwrap_or_else(|outcome| outcome)
     }
 
-    fn measured(arguments: &Arguments) -> Result<Outcomes, Outcomes> {
-        let backbone = named(&arguments.backbone)?;
-        check_side(backbone, arguments.side)?;
-        let told = |error| match error {
+    fn told(error: RunError) -> Outcomes {
+        match error {
             RunError::Failed { what, help } => refuse(Outcomes::Failed, &what, help.as_deref()),
             RunError::Interrupted | RunError::Problems(_) => Outcomes::Failed,
-        };
+        }
+    }
+
+    fn measured(arguments: &Arguments) -> Result<Outcomes, Outcomes> {
         let (choice, device) = exec::choose(arguments.device).map_err(told)?;
         if let Some(threads) = arguments.threads {
             // Fails only if the pool was built before, which nothing here does.
             let _ = rayon::ThreadPoolBuilder::new().num_threads(threads as usize).build_global();
         }
+        if let Some((rows, classes)) = arguments.loss {
+            let measure = || bench_loss(rows, classes, arguments.steps as usize, &device);
+            let taken = exec::on_device(choice, measure, || "try fewer rows".to_owned()).map_err(told)?;
+            let taken = taken.map_err(|error| refuse(Outcomes::Failed, &error.to_string(), None))?;
+            return Ok(print(&loss(arguments, choice, (rows, classes), taken)));
+        }
+        let backbone = named(arguments.backbone.as_deref().unwrap_or_default())?;
+        check_side(backbone, arguments.side)?;
         let [side, batch, steps] = [arguments.side, arguments.batch, arguments.steps].map(|count| count as usize);
         let progress = Steps::new(backbone.name(), arguments.quiet);
         let measure =
@@ -105,6 +129,27 @@ mod with_engine {
             Format::Text => text(arguments, backbone, choice, &cost),
             Format::Json => object(arguments, backbone, choice, &cost),
         }))
+    }
+
+    fn loss(
+        arguments: &Arguments,
+        choice: Choice,
+        (rows, classes): (usize, usize),
+        taken: std::time::Duration,
+    ) -> String {
+        let microseconds = (taken.as_secs_f64() * 1e8).round() / 100.0;
+        let object = json!({
+            "rows": rows,
+            "classes": classes,
+            "device": choice.to_string(),
+            "threads": rayon::current_num_threads(),
+            "times": arguments.steps,
+            "forward_backward_us": microseconds,
+        });
+        match arguments.format {
+            Format::Text => format!("{rows} x {classes}, {choice}: {microseconds} us forward and backward\n"),
+            Format::Json => format!("{object}\n"),
+        }
     }
 
     fn check_side(backbone: Backbone, side: u32) -> Result<(), Outcomes> {

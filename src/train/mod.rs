@@ -23,7 +23,7 @@ mod sampler;
 mod schedule;
 
 pub use crate::kernels::mix::HostLoss;
-pub use bench::{Bench, Cost, bench};
+pub use bench::{Bench, Cost, bench, bench_loss};
 pub use early::{BestEpoch, EarlyStopping};
 pub use error::TrainError;
 pub use features::{FeatureTable, features, predict};

@@ -22,6 +22,8 @@ mod examples;
 mod explain;
 mod fmt;
 mod fuzz;
+#[cfg(feature = "vulkan")]
+mod gpu_devices;
 #[cfg(feature = "gpu")]
 mod gpu_loss;
 mod graph;
