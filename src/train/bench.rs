@@ -217,9 +217,11 @@ fn memory() -> (u64, u64) {
     (all[4] as u64, all[3] as u64)
 }
 
-/// Bytes that programs may still ask for; `None` where the system does not tell as Linux does.
+/// Bytes that programs may still ask for, within the container's limit if there is one; `None` where the system does not tell.
 fn free_bytes() -> Option<u64> {
-    let told = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = told.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.split_whitespace().next()?.parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
+    let mut system = sysinfo::System::new();
+    system.refresh_memory();
+    let free = system.available_memory();
+    let free = system.cgroup_limits().map_or(free, |limits| free.min(limits.free_memory));
+    (free > 0).then_some(free)
 }
