@@ -11,21 +11,21 @@ use crate::study::{Filter, Normalize};
 pub struct Backbone(&'static Card);
 
 impl Backbone {
-    /// The network of a name, if this version runs it.
+    /// The network of a name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::all().find(|backbone| backbone.name() == name)
     }
 
-    /// The network with timm's name, if this version runs it.
+    /// The network with timm's name.
     #[must_use]
     pub fn of_timm(name: &str) -> Option<Self> {
         Self::all().find(|backbone| backbone.0.timm == name)
     }
 
-    /// Every network that this version runs, in the catalog's order.
+    /// Every network, in the catalog's order.
     pub fn all() -> impl Iterator<Item = Self> {
-        NETWORKS.iter().filter(|card| card.runs()).map(Self)
+        NETWORKS.iter().map(Self)
     }
 
     /// The network that stands in for one that could not be read.
@@ -112,12 +112,6 @@ pub struct Card {
 }
 
 impl Card {
-    /// Does this version run it?
-    #[must_use]
-    pub const fn runs(&self) -> bool {
-        !matches!(self.architecture, Architecture::Later)
-    }
-
     /// What sides of images must be multiples of; 1 for all but vision transformers.
     #[must_use]
     pub const fn patch(&self) -> u32 {
@@ -134,8 +128,7 @@ impl Card {
             | Architecture::InceptionV3 { .. }
             | Architecture::InceptionResNetV2
             | Architecture::Xception { .. }
-            | Architecture::NasNet(_)
-            | Architecture::Later => 1,
+            | Architecture::NasNet(_) => 1,
         }
     }
 
@@ -206,8 +199,6 @@ pub struct Head {
 /// How a network is built: its family and the family's parameters. One row of `networks.rs` holds one of these.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Architecture {
-    /// Part of the language, not run by this version.
-    Later,
     /// ResNet and ResNeXt: activation after each block.
     ResNet(ResNet),
     /// ResNet v2: norm and activation before each convolution.
@@ -250,8 +241,7 @@ impl Architecture {
             | Self::InceptionV3 { .. }
             | Self::InceptionResNetV2
             | Self::Xception { .. }
-            | Self::NasNet(_)
-            | Self::Later => false,
+            | Self::NasNet(_) => false,
         }
     }
 }
@@ -425,44 +415,18 @@ const fn same(a: &str, b: &str) -> bool {
     at == a.len() && at == b.len()
 }
 
-/// How many networks run.
-const RUN: usize = {
-    let (mut count, mut at) = (0, 0);
+const OPERATIONS: [Operation; NETWORKS.len()] = {
+    let mut all = [operation(&NETWORKS[0]); NETWORKS.len()];
+    let mut at = 1;
     while at < NETWORKS.len() {
-        count += NETWORKS[at].runs() as usize;
-        at += 1;
-    }
-    count
-};
-
-const OPERATIONS: [Operation; RUN] = {
-    let mut all = [operation(&NETWORKS[0]); RUN];
-    let (mut count, mut at) = (0, 0);
-    while at < NETWORKS.len() {
-        if NETWORKS[at].runs() {
-            all[count] = operation(&NETWORKS[at]);
-            count += 1;
-        }
-        at += 1;
-    }
-    all
-};
-
-const LATER: [&str; NETWORKS.len() - RUN] = {
-    let mut all = [""; NETWORKS.len() - RUN];
-    let (mut count, mut at) = (0, 0);
-    while at < NETWORKS.len() {
-        if !NETWORKS[at].runs() {
-            all[count] = NETWORKS[at].name;
-            count += 1;
-        }
+        all[at] = operation(&NETWORKS[at]);
         at += 1;
     }
     all
 };
 
 /// `model.backbone`
-pub const BACKBONES: Family = Family { one: "backbone", many: "backbones", operations: &OPERATIONS, later: &LATER };
+pub const BACKBONES: Family = Family { one: "backbone", many: "backbones", operations: &OPERATIONS, later: &[] };
 
 /// `weights = ...`
 pub const WEIGHTS: Family = Family {

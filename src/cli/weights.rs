@@ -51,7 +51,8 @@ enum What {
         #[arg(long, short)]
         quiet: bool,
     },
-    /// Convert a PyTorch file (.pth, .pt, .pth.tar) to safetensors; nothing in it is run
+    /// Convert a file of PyTorch (.pth, .pt, .pth.tar), of the Keras libraries (.h5) or of vit-keras (.npz) to
+    /// safetensors; nothing in it is run
     Import {
         /// The file
         file: PathBuf,

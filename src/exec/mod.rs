@@ -193,6 +193,7 @@ fn weights_problem(places: &Places, error: &WeightsError) -> Problems {
         | WeightsError::Mismatch { .. }
         | WeightsError::DataType { .. }
         | WeightsError::NotTorch { .. }
+        | WeightsError::NotKeras { .. }
         | WeightsError::Digest { .. }
         | WeightsError::NotFinite { .. }
         | WeightsError::Unwritable { .. } => {

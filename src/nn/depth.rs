@@ -55,7 +55,6 @@ fn place(architecture: &Architecture, name: &str) -> Option<Place> {
     let blocks = |patterns: &[&str]| patterns.iter().find_map(|pattern| numbers(name, pattern)).map(|at| after(1, at));
     let end = |parts: &[&str], last: usize| parts.iter().any(|part| name.starts_with(part)).then(|| vec![1, last]);
     match architecture {
-        Architecture::Later => None,
         Architecture::ResNetV2(_) => {
             stem(&["stem"]).or_else(|| blocks(&["stages.#.blocks.#"])).or_else(|| end(&["norm"], BEFORE))
         }

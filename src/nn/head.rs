@@ -77,6 +77,19 @@ impl Head {
         }
     }
 
+    /// [`Self::hidden`] as the study says it.
+    pub(super) fn hidden_outputs(&self) -> Option<u32> {
+        self.hidden().and_then(|count| u32::try_from(count).ok())
+    }
+
+    /// Where it lies.
+    pub(super) fn device(&self) -> Device {
+        match self {
+            Self::Linear(layer) => layer.device(),
+            Self::Perceptron(layers) => layers.fc1.device(),
+        }
+    }
+
     /// Classes out.
     pub(super) fn outputs(&self) -> usize {
         match self {

@@ -104,7 +104,7 @@ fn special(architecture: &Architecture, slot: &Slot) -> Option<First> {
             _ if slot.shape.len() == 2 => Some(First::Normal(0.02)),
             _ => None,
         },
-        Architecture::SeNet(_) | Architecture::Efficient(_) | Architecture::Later => None,
+        Architecture::SeNet(_) | Architecture::Efficient(_) => None,
     }
 }
 

@@ -278,6 +278,12 @@ impl Linear {
         inputs
     }
 
+    /// Where its weights lie.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.weight.lazy_device()
+    }
+
     /// Classes out.
     #[must_use]
     pub fn outputs(&self) -> usize {

@@ -141,10 +141,9 @@ pub enum Backbone {
 }
 
 impl Backbone {
-    /// A network of this architecture with blank weights; `None` for one that this version does not run.
-    fn new(architecture: &Architecture, size: [usize; 2], device: &Device) -> Option<Self> {
-        Some(match architecture {
-            Architecture::Later => return None,
+    /// A network of this architecture with blank weights.
+    fn new(architecture: &Architecture, size: [usize; 2], device: &Device) -> Self {
+        match architecture {
             Architecture::ResNet(shape) => Self::ResNet(ResNet::new(shape, device)),
             Architecture::ResNetV2(shape) => Self::ResNetV2(ResNetV2::new(shape, device)),
             Architecture::SeNet(shape) => Self::SeNet(SeNet::new(shape, device)),
@@ -158,7 +157,7 @@ impl Backbone {
             Architecture::VisionTransformer(shape) => {
                 Self::VisionTransformer(VisionTransformer::new(*shape, 3, size, device))
             }
-        })
+        }
     }
 
     fn features(&self, images: Tensor<4>, pass: &Pass, pooling: Option<study::Pooling>) -> Tensor<2> {
@@ -199,6 +198,8 @@ pub struct Network {
     of: study::Backbone,
     #[module(skip)]
     flavour: Flavour,
+    #[module(skip)]
+    seed: u64,
 }
 
 impl Network {
@@ -239,7 +240,6 @@ impl Network {
         device: &Device,
     ) -> Self {
         Self::built(backbone, Flavour::Timm, &backbone.card().architecture, (head, classes, size), seed, device)
-            .expect("invariant: a `Backbone` is one that this version runs")
     }
 
     /// A network as the Keras libraries build it; `None` where their weights fit no network here.
@@ -247,7 +247,25 @@ impl Network {
     pub fn keras(backbone: study::Backbone, classes: usize, seed: u64, device: &Device) -> Option<Self> {
         let architecture = backbone.card().keras.as_ref()?;
         let side = backbone.card().input.side as usize;
-        Self::built(backbone, Flavour::Keras, architecture, (study::Head::default(), classes, [side; 2]), seed, device)
+        let shape = (study::Head::default(), classes, [side; 2]);
+        Some(Self::built(backbone, Flavour::Keras, architecture, shape, seed, device))
+    }
+
+    /// A new network in another form; itself where the network has but one, or is of that form.
+    pub(crate) fn in_form(self, flavour: Flavour) -> Self {
+        let card = self.card();
+        let architecture = match flavour {
+            _ if flavour == self.flavour => return self,
+            Flavour::Timm => &card.architecture,
+            Flavour::Keras => match &card.keras {
+                Some(architecture) => architecture,
+                None => return self,
+            },
+        };
+        let (classes, device) = (self.class_count(), self.head.device());
+        let head = study::Head { dropout: 0.0, hidden: self.head.hidden_outputs(), pool: self.pool };
+        let side = card.input.side as usize;
+        Self::built(self.of, flavour, architecture, (head, classes, [side; 2]), self.seed, &device)
     }
 
     fn built(
@@ -257,11 +275,11 @@ impl Network {
         (head, classes, size): (study::Head, usize, [usize; 2]),
         seed: u64,
         device: &Device,
-    ) -> Option<Self> {
-        let backbone = Backbone::new(architecture, size, device)?;
+    ) -> Self {
+        let backbone = Backbone::new(architecture, size, device);
         let pool = head.pool;
         let head = Head::new(of.card().features as usize, head.hidden, classes, device);
-        Some(initialise::draw(Self { backbone, head, pool, of, flavour }, architecture, seed))
+        initialise::draw(Self { backbone, head, pool, of, flavour, seed }, architecture, seed)
     }
 
     /// Pooled features; `pass` is a [`Mode`], or a [`Pass`] with drop path.

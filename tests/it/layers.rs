@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// A path that may be named only in these files and folders (beneath `src/`).
-const ONLY_IN: [(&str, &[&str]); 11] = [
+const ONLY_IN: [(&str, &[&str]); 12] = [
     ("pest::", &["syntax/parse.rs", "syntax/recover.rs"]),
     ("pest_derive", &["syntax/parse.rs", "syntax/recover.rs"]),
     ("miette::", &["diag/render.rs"]),
@@ -14,7 +14,8 @@ const ONLY_IN: [(&str, &[&str]); 11] = [
     ("burn::", &["nn/", "kernels/", "train/", "exec/"]),
     ("cubecl::", &["kernels/"]),
     ("ureq::", &["nn/weights/hub.rs"]),
-    ("zip::", &["nn/weights/torch.rs"]),
+    ("zip::", &["nn/weights/torch.rs", "nn/weights/vit_npz.rs"]),
+    ("hdf5_pure::", &["nn/weights/hdf5.rs"]),
     ("std::fs", &["host.rs", "store/", "images/cache.rs", "cli/", "main.rs", "nn/"]),
     ("std::env", &["host.rs", "store/", "cli/", "main.rs", "nn/"]),
 ];

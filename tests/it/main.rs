@@ -34,6 +34,8 @@ mod highlight;
 #[cfg(feature = "run")]
 mod hub;
 mod images;
+#[cfg(feature = "run")]
+mod keras;
 mod layers;
 mod leakage;
 #[cfg(feature = "run")]

@@ -54,11 +54,15 @@ pub(super) fn describe(shapes: &Shapes, wanted: &Card) -> String {
 /// How many tensors have the shape of the network's, if the names are the network's, its head's apart.
 fn alike(backbone: Backbone, shapes: &Shapes) -> Option<usize> {
     let head = format!("{}.", backbone.card().head.name);
-    let network = Network::new(backbone, 1, 0, &Device::flex());
-    let ours: Shapes =
-        slots(&network).into_iter().filter(|slot| !slot.in_head).map(|slot| (slot.name, slot.shape)).collect();
     let counted = |name: &&String| !name.starts_with(&head) && !name.ends_with(".num_batches_tracked");
     let theirs: BTreeSet<&String> = shapes.keys().filter(counted).collect();
-    let equal = theirs.len() == ours.len() && theirs.iter().all(|name| ours.contains_key(*name));
-    equal.then(|| ours.iter().filter(|(name, shape)| shapes.get(*name) == Some(*shape)).count())
+    let device = Device::flex();
+    let forms = [Some(Network::new(backbone, 1, 0, &device)), Network::keras(backbone, 1, 0, &device)];
+    let counts = forms.into_iter().flatten().filter_map(|network| {
+        let ours: Shapes =
+            slots(&network).into_iter().filter(|slot| !slot.in_head).map(|slot| (slot.name, slot.shape)).collect();
+        let equal = theirs.len() == ours.len() && theirs.iter().all(|name| ours.contains_key(*name));
+        equal.then(|| ours.iter().filter(|(name, shape)| shapes.get(*name) == Some(*shape)).count())
+    });
+    counts.max()
 }

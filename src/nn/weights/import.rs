@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use burn::tensor::Device;
 
 use crate::catalog::backbones::Backbone;
-use crate::nn::Network;
+use crate::nn::{Flavour, Network};
 
 use super::describe::{Shapes, describe};
 use super::problem::WeightsError;
 use super::read::{Head, Report, load, look};
 use super::torch::{self, Tensor};
-use super::write;
+use super::{hdf5, keras, vit_npz, write};
 
 /// What was made of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,12 +26,29 @@ pub struct Imported {
     pub bytes: Vec<u8>,
 }
 
-/// Reads a file of `torch.save`; `backbone` is what it must hold, else it is found out.
+/// Reads a file of `torch.save`, an `.h5` of the Keras libraries or an `.npz` of vit-keras; `backbone` is what it must
+/// hold, else it is found out.
 ///
 /// # Errors
 /// A file of another kind, or not whole; a pickle that would run code; another network's tensors, or not all of them;
 /// a value that is not finite.
 pub fn import(bytes: &[u8], backbone: Option<Backbone>) -> Result<Imported, WeightsError> {
+    let (backbone, tensors, form) = if hdf5::is_hdf5(bytes) {
+        let (backbone, tensors) = keras::import(bytes, backbone)?;
+        (backbone, tensors, Flavour::Keras)
+    } else {
+        let tensors = if vit_npz::is_npz(bytes) { vit_npz::read(bytes)? } else { of_torch(bytes)? };
+        let shapes: Shapes = tensors.iter().map(|(name, (shape, _))| (name.clone(), shape.clone())).collect();
+        (found(&shapes, backbone)?, tensors, Flavour::Timm)
+    };
+    let mut metadata = BTreeMap::from([("architecture".to_owned(), backbone.card().timm.to_owned())]);
+    write::note_form(form, &mut metadata);
+    let bytes = write::file(tensors, metadata)?;
+    let (backbone, report) = verify(&bytes, Some(backbone))?;
+    Ok(Imported { backbone, report, bytes })
+}
+
+fn of_torch(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, WeightsError> {
     if !torch::is_torch(bytes) {
         return Err(WeightsError::NotTorch { reason: other_kind(bytes).to_owned() });
     }
@@ -43,15 +60,7 @@ pub fn import(bytes: &[u8], backbone: Option<Backbone>) -> Result<Imported, Weig
     }
     // Heads that help in training only, of Inception v3.
     tensors.retain(|name, _| !name.starts_with("AuxLogits."));
-    let tensors: BTreeMap<String, Tensor> =
-        tensors.into_iter().map(|(name, tensor)| torchvision(name, tensor)).collect();
-    let shapes: Shapes = tensors.iter().map(|(name, (shape, _))| (name.clone(), shape.clone())).collect();
-    let backbone = found(&shapes, backbone)?;
-    let architecture = backbone.card().timm.to_owned();
-    let metadata = BTreeMap::from([("architecture".to_owned(), architecture)]);
-    let bytes = write::file(tensors, metadata)?;
-    let (backbone, report) = verify(&bytes, Some(backbone))?;
-    Ok(Imported { backbone, report, bytes })
+    Ok(tensors.into_iter().map(|(name, tensor)| torchvision(name, tensor)).collect())
 }
 
 /// Whose weights a safetensors file holds, all of them and finite, with its head if it has one; `backbone` is what it
@@ -79,9 +88,8 @@ fn found(shapes: &Shapes, backbone: Option<Backbone>) -> Result<Backbone, Weight
 
 fn other_kind(bytes: &[u8]) -> &'static str {
     match bytes {
-        [0x89, b'H', b'D', b'F', ..] => "an HDF5 file, as Keras writes them; this version imports PyTorch's files",
         [_, _, _, _, _, _, _, _, b'{', ..] => "a safetensors file already: use it with  weights = file(\"...\")",
-        _ => "it begins as no file of torch.save",
+        _ => "it begins as no file of torch.save, nor as an .h5 or .npz of the Keras libraries",
     }
 }
 

@@ -4,13 +4,17 @@
 //! it says is checked against the network's own tensors, and every disagreement is named.
 
 mod describe;
+mod hdf5;
 mod hub;
 mod import;
+mod keras;
+mod keras_names;
 mod lookup;
 mod pickle;
 mod problem;
 mod read;
 mod torch;
+mod vit_npz;
 mod write;
 
 pub use hub::{Hub, HubError};

@@ -72,6 +72,11 @@ pub enum WeightsError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Not a sound file of the Keras libraries.
+    NotKeras {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A pickle that calls what no file of tensors needs.
     RunsCode {
         /// What it would call.
@@ -149,6 +154,7 @@ impl WeightsError {
             Self::DataType { .. } => Some("save it as 32-bit floats".into()),
             Self::NotSafetensors { .. }
             | Self::NotTorch { .. }
+            | Self::NotKeras { .. }
             | Self::Mismatch { .. }
             | Self::NotFinite { .. }
             | Self::Unreadable { .. }
@@ -163,6 +169,7 @@ impl fmt::Display for WeightsError {
             Self::Pickle => write!(f, "a Python pickle, not weights: opening it can run code"),
             Self::NotSafetensors { reason } => write!(f, "not a safetensors file: {reason}"),
             Self::NotTorch { reason } => write!(f, "no PyTorch file that can be read: {reason}"),
+            Self::NotKeras { reason } => write!(f, "no file of the Keras libraries that can be read: {reason}"),
             Self::RunsCode { global } => write!(f, "a pickle that would run code: it calls `{global}`"),
             Self::OtherModel { wanted, looks_like } => {
                 write!(f, "weights of another network: wanted `{wanted}`, this looks like {looks_like}")

@@ -18,6 +18,7 @@ use crate::nn::{Network, positions, slots};
 
 use super::describe::{Shapes, describe};
 use super::problem::{Named, WeightsError};
+use super::write;
 
 /// What becomes of the network's head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +42,8 @@ pub struct Report {
     pub metadata: BTreeMap<String, String>,
 }
 
-/// The network with the weights of a file, and what was taken over.
+/// The network with the weights of a file, and what was taken over. A file that says that its weights are of the Keras
+/// libraries' form of the network gives that form.
 ///
 /// # Errors
 /// A pickle, an unsound file, another network's weights, a tensor missing, unexpected or of another shape or type, a
@@ -49,6 +51,7 @@ pub struct Report {
 pub fn load(network: Network, bytes: &[u8], head: Head) -> Result<(Network, Report), WeightsError> {
     let tensors = open(bytes)?;
     let metadata = notes(bytes);
+    let network = network.in_form(write::noted_form(&metadata));
     let shapes: Shapes = tensors.iter().map(|(name, view)| (name.clone(), view.shape().to_vec())).collect();
     let last =
         [".weight", ".fc2.weight"].into_iter().find_map(|end| shapes.get(&format!("{}{end}", network.head_name())));

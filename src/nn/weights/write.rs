@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use crate::nn::{Network, names};
+use crate::nn::{Flavour, Network, names};
 
 use super::problem::WeightsError;
 
@@ -34,14 +34,31 @@ struct Header {
 ///
 /// # Errors
 /// A tensor that cannot be read back as 32-bit floats.
-pub fn save(network: &Network, metadata: BTreeMap<String, String>) -> Result<Vec<u8>, WeightsError> {
+pub fn save(network: &Network, mut metadata: BTreeMap<String, String>) -> Result<Vec<u8>, WeightsError> {
     let mut floats = BTreeMap::new();
     for (slot, data) in names::values(network) {
         let values =
             data.try_to_vec::<f32>().map_err(|error| WeightsError::Unwritable { reason: format!("{error:?}") })?;
         floats.insert(slot.name, (slot.shape, values));
     }
+    note_form(network.flavour(), &mut metadata);
     file(floats, metadata)
+}
+
+/// A file's note of whose form of a network its weights are; timm's has none.
+const FORM: &str = "topology";
+const KERAS: &str = "keras";
+
+pub(super) fn note_form(form: Flavour, metadata: &mut BTreeMap<String, String>) {
+    match form {
+        Flavour::Keras => drop(metadata.insert(FORM.to_owned(), KERAS.to_owned())),
+        Flavour::Timm => {}
+    }
+}
+
+/// The form that [`note_form`] noted.
+pub(super) fn noted_form(metadata: &BTreeMap<String, String>) -> Flavour {
+    if metadata.get(FORM).is_some_and(|form| form == KERAS) { Flavour::Keras } else { Flavour::Timm }
 }
 
 /// Tensors as a file; each running variance gets its counter.
