@@ -10,8 +10,11 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
 /// What kind of thing a path names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// A regular file.
     File,
@@ -22,7 +25,7 @@ pub enum Kind {
 }
 
 /// What the host says of a path without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stat {
     /// File, folder or other.
     pub kind: Kind,
@@ -84,29 +87,59 @@ pub trait Host: Sync {
     }
 }
 
+/// Where a [`Memory`] keeps bytes beyond the process. What cannot be kept, or is damaged, is as if it were not there.
+pub trait Shelf: std::fmt::Debug + Send + Sync {
+    /// What was put under a key.
+    fn get(&self, key: &str) -> Option<Vec<u8>>;
+
+    /// Puts bytes under a key, if that can be.
+    fn put(&self, key: &str, bytes: &[u8]);
+}
+
 /// What a host that checks often remembers from one check to the next. What is kept is the callers' own affair.
 #[derive(Debug, Default)]
 pub struct Memory {
     /// The newest last.
     held: Mutex<Vec<(String, Arc<dyn Any + Send + Sync>)>>,
+    shelf: Option<Box<dyn Shelf>>,
 }
 
 impl Memory {
     /// How much is kept; what was wanted longest ago goes first.
     const MOST: usize = 32;
 
+    /// One that also keeps what it is told on a shelf.
+    #[must_use]
+    pub fn on(shelf: Box<dyn Shelf>) -> Self {
+        Self { shelf: Some(shelf), ..Self::default() }
+    }
+
     /// What was remembered under a key.
-    pub fn recall<T: Send + Sync + 'static>(&self, key: &str) -> Option<Arc<T>> {
+    pub fn recall<T: DeserializeOwned + Send + Sync + 'static>(&self, key: &str) -> Option<Arc<T>> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = held.iter().position(|(name, _)| name == key)?;
-        let entry = held.remove(at);
-        let value = Arc::clone(&entry.1);
-        held.push(entry);
-        value.downcast().ok()
+        if let Some(at) = held.iter().position(|(name, _)| name == key) {
+            let entry = held.remove(at);
+            let value = Arc::clone(&entry.1);
+            held.push(entry);
+            return value.downcast().ok();
+        }
+        drop(held);
+        let value: Arc<T> = Arc::new(postcard::from_bytes(&self.shelf.as_ref()?.get(key)?).ok()?);
+        self.hold(key.to_owned(), Arc::clone(&value));
+        Some(value)
     }
 
     /// Remembers something under a key.
-    pub fn remember<T: Send + Sync + 'static>(&self, key: String, value: Arc<T>) {
+    pub fn remember<T: Serialize + Send + Sync + 'static>(&self, key: String, value: Arc<T>) {
+        if let Some(shelf) = &self.shelf
+            && let Ok(bytes) = postcard::to_stdvec(&*value)
+        {
+            shelf.put(&key, &bytes);
+        }
+        self.hold(key, value);
+    }
+
+    fn hold<T: Send + Sync + 'static>(&self, key: String, value: Arc<T>) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.retain(|(name, _)| *name != key);
         if held.len() == Self::MOST {
@@ -149,6 +182,40 @@ pub fn platform() -> String {
 /// The machine.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct RealHost;
+
+/// The machine, and what earlier checks found out about it.
+#[derive(Debug)]
+pub struct Remembering(pub Memory);
+
+impl Host for Remembering {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        RealHost.read(path)
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<Stat> {
+        RealHost.stat(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        RealHost.list(path)
+    }
+
+    fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
+        RealHost.canonical(path)
+    }
+
+    fn read_beneath(&self, root: &Path, name: &str) -> io::Result<Vec<u8>> {
+        RealHost.read_beneath(root, name)
+    }
+
+    fn read_start(&self, root: &Path, name: &str, most: usize) -> io::Result<Vec<u8>> {
+        RealHost.read_start(root, name, most)
+    }
+
+    fn memory(&self) -> Option<&Memory> {
+        Some(&self.0)
+    }
+}
 
 fn not_regular(path: &Path) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, format!("{} is not a regular file", path.display()))

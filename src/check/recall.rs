@@ -2,64 +2,96 @@
 //! depends on has changed: the study, the settings that were written, the files that were asked about.
 //!
 //! The places of a study move with every keystroke, and problems point at them. So the work is done on *stand-ins* for
-//! places, and what comes of it is moved to where the places are now. Files are known by size and time of change.
+//! places, and what comes of it is moved to where the places are now. Files are known by size, time of change and inode.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
 use crate::diag::Problems;
 use crate::host::{Host, Memory, Stat};
 use crate::study::Places;
 
 /// What came of the work: problems at stand-ins, and a value.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Remembered<T> {
     /// What the world was asked, and what it was then.
     asked: Vec<(PathBuf, Option<Stat>)>,
     problems: Problems,
-    value: Arc<T>,
+    value: T,
+}
+
+/// A value, and a name that two values share only if they are equal.
+#[derive(Debug)]
+pub(super) struct Recalled<T> {
+    remembered: Arc<Remembered<T>>,
+    pub(super) name: String,
+}
+
+impl<T> Clone for Recalled<T> {
+    fn clone(&self) -> Self {
+        Self { remembered: Arc::clone(&self.remembered), name: self.name.clone() }
+    }
+}
+
+impl<T> std::ops::Deref for Recalled<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.remembered.value
+    }
 }
 
 /// Does `work`, or recalls what came of it when nothing has changed that it depends on.
 ///
 /// `key` names everything but the files and the places: equal keys, equal work.
-pub(super) fn recalled<T: Send + Sync + 'static>(
+pub(super) fn recalled<T: Serialize + DeserializeOwned + Send + Sync + 'static>(
     host: &dyn Host,
     key: &str,
     places: &Places,
     problems: &mut Problems,
     work: impl FnOnce(&dyn Host, &Places, &mut Problems) -> T,
-) -> Arc<T> {
-    let Some(memory) = host.memory() else { return Arc::new(work(host, places, problems)) };
+) -> Recalled<T> {
+    let Some(memory) = host.memory() else {
+        let value = work(host, places, problems);
+        let remembered = Remembered { asked: Vec::new(), problems: Problems::new(), value };
+        return Recalled { remembered: Arc::new(remembered), name: String::new() };
+    };
     let key = name(key, places);
     let unchanged = |held: &Arc<Remembered<T>>| held.asked.iter().all(|(path, stat)| host.stat(path).ok() == *stat);
     let remembered = memory.recall(&key).filter(unchanged).unwrap_or_else(|| {
         let stand_ins = places.stand_ins();
         let witness = Witness { host, asked: Mutex::new(Vec::new()), interrupted: AtomicBool::new(false) };
         let mut found = Problems::new();
-        let value = Arc::new(work(&witness, &stand_ins, &mut found));
+        let value = work(&witness, &stand_ins, &mut found);
         let interrupted = witness.interrupted.load(Ordering::Relaxed);
         let asked = witness.asked.into_inner().unwrap_or_else(PoisonError::into_inner);
         let remembered = Arc::new(Remembered { asked, problems: found, value });
         // what was called off half-way is true of nothing
         if !interrupted {
-            memory.remember(key, Arc::clone(&remembered));
+            memory.remember(key.clone(), Arc::clone(&remembered));
         }
         remembered
     });
     problems.extend(remembered.problems.moved(|span| places.of_stand_in(span)));
-    Arc::clone(&remembered.value)
+    let name = digest([key.as_bytes(), format!("{:?}", remembered.asked).as_bytes()]);
+    Recalled { remembered, name }
 }
 
 /// The work and the names of the places that problems may point at.
 fn name(key: &str, places: &Places) -> String {
+    digest(std::iter::once(key.as_bytes()).chain(places.paths().map(str::as_bytes)))
+}
+
+fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(key.as_bytes());
-    for path in places.paths() {
+    for part in parts {
+        hasher.update(part);
         hasher.update(&[0]);
-        hasher.update(path.as_bytes());
     }
     hasher.finalize().to_hex().to_string()
 }

@@ -1,13 +1,12 @@
 //! A study's settings become its variants: every default filled in, checked each for itself and against its images.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use indexmap::IndexMap;
 
 use super::eval::Evaluator;
 use super::reader::{Level, Reader};
-use super::recall::recalled;
+use super::recall::{Recalled, recalled};
 use super::{
     Choice, Compare, Report, Variant, compare, names_a_folder, read_data, read_model, report, rules, take, vary,
 };
@@ -33,7 +32,7 @@ pub(super) struct Datasets {
     /// Where the rows of each study come from, with the study's header.
     pub(super) sources: Vec<(Span, Source)>,
     /// The same, as a host with a memory keeps them.
-    shared: Vec<Arc<Option<Dataset>>>,
+    shared: Vec<Recalled<Option<Dataset>>>,
     tried: Vec<(Recipe, Option<usize>, Problems)>,
     /// What has been held against which data set; so much does not change with, say, the optimiser.
     judged: Vec<(usize, Judged, Problems)>,
@@ -290,8 +289,8 @@ fn dataset(world: World<'_>, study: &Study, reader: &mut Reader<'_>, datasets: &
             built
         });
         let at = built.is_some().then_some(datasets.built.len());
-        datasets.built.extend(Option::clone(&built));
-        datasets.shared.extend(built.is_some().then(|| Arc::clone(&built)));
+        datasets.built.extend((*built).clone());
+        datasets.shared.extend(built.is_some().then(|| built.clone()));
         reader.evaluator.problems.extend(found.clone());
         datasets.tried.push((recipe, at, found));
         at?
@@ -310,15 +309,13 @@ fn dataset(world: World<'_>, study: &Study, reader: &mut Reader<'_>, datasets: &
         if let Some((.., found)) = known {
             reader.evaluator.problems.extend(found.clone());
         } else {
-            let images = Arc::clone(datasets.shared.get(at)?);
-            // While it is remembered, no other data set can stand at its address.
-            let made_of = format!("{judged:?} {:p}", Arc::as_ptr(&images));
+            let images = datasets.shared.get(at)?.clone();
+            let made_of = format!("{judged:?} {}", images.name);
             let mut found = Problems::new();
             recalled(world.host, &made_of, &reader.places, &mut found, |_, places, found| {
                 if let Some(dataset) = images.as_ref() {
                     data::checks::check(study, dataset, places, found);
                 }
-                Arc::clone(&images)
             });
             reader.evaluator.problems.extend(found.clone());
             datasets.judged.push((at, judged, found));

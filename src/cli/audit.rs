@@ -96,7 +96,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcomes {
 /// The images of the study; what a check says of the data themselves does not keep them from being looked at.
 fn images(arguments: &Arguments) -> Result<Dataset, Outcomes> {
     let study = &arguments.study;
-    let outcome = study.check(Pick::Only)?;
+    let outcome = study.check(&RealHost, Pick::Only)?;
     let about_data = |code: Code| code.id().starts_with("E02") || matches!(code, Code::E0302 | Code::E0306);
     let errors = outcome.problems.sorted().into_iter().filter(|problem| problem.severity == Severity::Error);
     let other = errors.filter(|problem| !about_data(problem.code)).count();

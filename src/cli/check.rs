@@ -3,6 +3,8 @@
 use clap::Args;
 
 use crate::check::Pick;
+use crate::host::{Memory, Remembering};
+use crate::store::CheckCache;
 
 use super::{Errors, Outcomes, StudyArguments, print, summary, talk};
 
@@ -11,7 +13,10 @@ use super::{Errors, Outcomes, StudyArguments, print, summary, talk};
 Examples:
   pipe check study.pipe                       everything that is wrong, each at its place
   pipe check study.pipe --set epochs=5        with another value of a param
-  pipe check study.pipe --format json         one JSON object a line, for programs")]
+  pipe check study.pipe --format json         one JSON object a line, for programs
+
+What a table said is remembered in the user's cache folder until the table changes;
+PIPE_CACHE names another folder, and PIPE_CACHE= keeps nothing.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     study: StudyArguments,
@@ -25,7 +30,8 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Outcomes {
     let study = &arguments.study;
-    let outcome = match study.check(Pick::Every) {
+    let memory = CheckCache::of_user().map_or_else(Memory::default, |cache| Memory::on(Box::new(cache)));
+    let outcome = match study.check(&Remembering(memory), Pick::Every) {
         Ok(outcome) => outcome,
         Err(outcome) => return outcome,
     };

@@ -34,7 +34,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::check::{Checked, Outcome, Overrides, Pick, Variant, check_file};
 use crate::data::Dataset;
 use crate::diag::{Problems, Severity, json, render};
-use crate::host::RealHost;
+use crate::host::{Host, RealHost};
 #[cfg(feature = "run")]
 use crate::nn::weights::Found;
 use crate::source::SourceMap;
@@ -298,16 +298,16 @@ impl StudyArguments {
     }
 
     /// Reads and checks the study without telling anything. `alone`: what is looked at without `--study`.
-    fn check(&self, alone: Pick) -> Result<Outcome, Outcomes> {
+    fn check(&self, host: &dyn Host, alone: Pick) -> Result<Outcome, Outcomes> {
         let values = self.values()?;
         let study = self.name.clone().map_or(alone, Pick::Named);
         let overrides = Overrides { set: self.set.clone(), values, study };
-        Ok(check_file(&RealHost, &self.study, &overrides))
+        Ok(check_file(host, &self.study, &overrides))
     }
 
     /// Reads and checks the study, tells its problems, and goes on only if there is no error.
     fn load(&self) -> Result<Loaded, Outcomes> {
-        let outcome = self.check(Pick::Only)?;
+        let outcome = self.check(&RealHost, Pick::Only)?;
         self.tell(&outcome.map, &outcome.problems);
         if outcome.problems.has_errors() {
             self.tell_count(&outcome.problems);

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::{Outcomes, StudyArguments, print, talk};
 use crate::check::{Checked, Pick, Variant};
+use crate::host::RealHost;
 use crate::show;
 
 #[derive(Debug, Args)]
@@ -52,7 +53,7 @@ struct Data<'a> {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcomes {
-    let outcome = match arguments.study.check(Pick::Only) {
+    let outcome = match arguments.study.check(&RealHost, Pick::Only) {
         Ok(outcome) => outcome,
         Err(outcome) => return outcome,
     };

@@ -9,7 +9,7 @@ pub mod render;
 pub mod suggest;
 mod words;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use codes::Code;
 pub use words::TooFew;
@@ -17,7 +17,7 @@ pub use words::TooFew;
 use crate::source::Span;
 
 /// How bad it is. Errors stop `run`; warnings do not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// The study cannot run as written.
@@ -27,7 +27,7 @@ pub enum Severity {
 }
 
 /// A place involved in a problem, and what is to be seen there.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Label {
     /// Where.
     pub span: Span,
@@ -36,7 +36,7 @@ pub struct Label {
 }
 
 /// A replacement that mends the problem without changing what was meant.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Edit {
     /// What is replaced (empty: an insertion).
     pub span: Span,
@@ -45,7 +45,7 @@ pub struct Edit {
 }
 
 /// One problem.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Diagnostic {
     /// Its entry in the registry.
     pub code: Code,
@@ -98,7 +98,7 @@ impl Diagnostic {
 }
 
 /// Everything found wrong so far. Sentences live in `words/`, one method a problem.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub struct Problems {
     list: Vec<Diagnostic>,
 }

@@ -8,6 +8,7 @@
 mod digests;
 mod folder;
 mod prints;
+mod shelf;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -20,6 +21,7 @@ use tempfile::NamedTempFile;
 pub use digests::Digests;
 pub use folder::{Lock, RunFolder, variant_folders};
 pub use prints::Fingerprints;
+pub use shelf::CheckCache;
 
 use crate::graph::Key;
 

@@ -46,6 +46,7 @@ impl Told {
 pub(crate) fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pipe"));
     command.args(arguments).current_dir(folder).stdin(Stdio::null());
+    command.env("PIPE_CACHE", "");
     command.env("HF_HUB_CACHE", folder.join("no-such-cache")).env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
     command
 }

@@ -47,6 +47,7 @@ mod new;
 #[cfg(feature = "run")]
 mod parity;
 mod reference;
+mod remembered;
 mod report;
 #[cfg(feature = "run")]
 mod run;

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::{Outcomes, print};
+use crate::store::CheckCache;
 use machine::{Card, Folder, Memory, Processor};
 
 #[derive(Debug, Args)]
@@ -114,6 +115,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcomes {
     let mut folders = vec![machine::folder("store", &arguments.store), machine::folder("results", &arguments.out)];
     let mut sources: Vec<PathBuf> = arguments.weights.clone();
     sources.push(PathBuf::from("weights"));
+    folders.extend(CheckCache::of_user().map(|cache| machine::folder("checks", cache.folder())));
     folders.extend(sources.iter().map(|path| machine::folder("weights", path)));
     folders.extend(caches().iter().map(|path| machine::folder("hub cache", path)));
     let weights = weights(&sources);
