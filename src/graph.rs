@@ -5,6 +5,8 @@
 //! and everything in a `run` block change nothing; edges never point backwards, and the order of nodes is
 //! the same on every run. This is the only file that names petgraph.
 
+mod parts;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -13,6 +15,8 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef as _;
 use serde::Serialize;
 use serde_json::json;
+
+pub use parts::Parts;
 
 use crate::split::Folds;
 use crate::study::{Freeze, Normalize, Source, Study, Weights};
@@ -154,6 +158,8 @@ pub struct Node {
     pub detail: String,
     /// The variants that ask for it, ascending; more than one: shared. Empty: the study as a whole does.
     pub variants: Vec<usize>,
+    /// What the key is made of, in words; empty for what is not kept in the store.
+    pub parts: Parts,
 }
 
 /// Names a node of a [`Dag`]; ids ascend in an order in which the work can be done.
@@ -202,14 +208,30 @@ pub struct Inputs {
 /// one epoch, images are the same in every epoch, and their normalisation is the same in every fold.
 #[must_use]
 pub fn shares_features(study: &Study) -> bool {
-    let frozen = match study.model.freeze {
-        Freeze::All => true,
-        Freeze::BackboneFor(epochs) => epochs > 0,
-        Freeze::None | Freeze::First(_) => false,
+    unshared_features(study).is_empty()
+}
+
+/// Why it does not; empty where it does.
+#[must_use]
+pub fn unshared_features(study: &Study) -> Vec<&'static str> {
+    let learns = match study.model.freeze {
+        Freeze::All => None,
+        Freeze::BackboneFor(epochs) if epochs > 0 => None,
+        Freeze::None | Freeze::BackboneFor(_) => Some("the backbone learns from the first epoch on: `model.freeze`"),
+        Freeze::First(_) => Some("a part of the backbone learns: `model.freeze` leaves its later stages free"),
     };
-    let fixed = !matches!(study.images.normalize, Normalize::Train | Normalize::Dataset);
-    let same_in_every_fold = fixed && study.model.weights != Weights::None;
-    frozen && study.images.augment.is_empty() && same_in_every_fold
+    let random = "images are other ones in every epoch: `images.augment` is random";
+    let normal =
+        "the normalisation is worked out in each fold: `images.prepare` has `normalize(train)` or `normalize(dataset)`";
+    let drawn =
+        "the backbone has no first weights, and what is drawn need not be the same: `model.backbone` has no `weights`";
+    let reasons = [
+        learns,
+        (!study.images.augment.is_empty()).then_some(random),
+        matches!(study.images.normalize, Normalize::Train | Normalize::Dataset).then_some(normal),
+        (study.model.weights == Weights::None).then_some(drawn),
+    ];
+    reasons.into_iter().flatten().collect()
 }
 
 /// One variant of a study, with what was found of its data.
@@ -403,7 +425,13 @@ impl Dag {
             .collect();
         let key = Key::of(json!([work.tag(), work.version(), parameters, keys]).to_string().as_bytes());
         let node = self.by_key.get(&key).copied().unwrap_or_else(|| {
-            let node = self.graph.add_node(Node { work, key: key.clone(), detail, variants: Vec::new() });
+            let titled = inputs.iter().filter(|(_, edge)| *edge == Edge::Value);
+            let titled: Vec<(String, &str)> = titled
+                .filter_map(|(node, _)| self.graph.node_weight(*node))
+                .map(|node| (node.work.title(), node.key.as_str()))
+                .collect();
+            let parts = parts::parts(work, parameters, &titled);
+            let node = self.graph.add_node(Node { work, key: key.clone(), detail, variants: Vec::new(), parts });
             for (input, edge) in inputs {
                 self.graph.update_edge(*input, node, *edge);
             }

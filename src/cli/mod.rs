@@ -22,6 +22,7 @@ mod run;
 mod show;
 mod split;
 mod weights;
+mod why;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -77,6 +78,8 @@ enum Command {
     Show(show::Arguments),
     /// Show what a run would do, what it would reuse, and who is in which fold
     Plan(plan::Arguments),
+    /// Say why steps run or are reused, and why frozen features are shared or not
+    Why(why::Arguments),
     /// Look at every image: missing, unreadable, copies, other kinds
     Audit(audit::Arguments),
     /// Deal the patients into folds and show how even they are
@@ -198,6 +201,7 @@ pub fn main() -> ExitCode {
             Command::Graph(arguments) => graph::run(&arguments),
             Command::Show(arguments) => show::run(&arguments),
             Command::Plan(arguments) => plan::run(&arguments),
+            Command::Why(arguments) => why::run(&arguments),
             Command::Audit(arguments) => audit::run(&arguments),
             Command::Split(arguments) => split::run(&arguments),
             Command::Preview(arguments) => preview::run(&arguments),

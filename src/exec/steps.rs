@@ -198,7 +198,12 @@ impl<'a, 't> Runner<'a, 't> {
     }
 
     fn draft(&self, work: Work) -> Result<Draft, RunError> {
-        self.context.store.draft(self.key(work)?).map_err(|error| disk("the store cannot be written", &error))
+        let refused = |error| disk("the store cannot be written", &error);
+        let mut draft = self.context.store.draft(self.key(work)?).map_err(refused)?;
+        if let Some(node) = self.plan.dag.find(self.index, work) {
+            draft.explain(&node.parts).map_err(refused)?;
+        }
+        Ok(draft)
     }
 
     /// Decodes and prepares every image, or opens what was prepared before. Whose the images are is no part of what is

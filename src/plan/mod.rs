@@ -4,6 +4,7 @@
 //! finds pixels that belong to two patients on the way, and deals the folds.
 
 mod text;
+mod why;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -56,6 +56,7 @@ impl Plan {
         if self.variants.len() > 1 {
             self.grid(&mut text);
         }
+        self.sharing_lines(&mut text);
         text.push_str("\nsteps\n");
         for (step, (id, node)) in self.steps.iter().zip(self.dag.nodes()) {
             let action = match step.action {
@@ -192,7 +193,7 @@ fn times(count: usize) -> String {
 }
 
 /// `1 fold`, `3 losses`, `4 batches`, `2 epochs`.
-fn several(count: usize, one: &str) -> String {
+pub(super) fn several(count: usize, one: &str) -> String {
     let many = match one {
         _ if count == 1 => return format!("1 {one}"),
         one if one.ends_with("ss") || one.ends_with("ch") => format!("{one}es"),

@@ -23,11 +23,13 @@ pub use folder::{Lock, RunFolder, variant_folders};
 pub use prints::Fingerprints;
 pub use shelf::CheckCache;
 
-use crate::graph::Key;
+use crate::graph::{Key, Parts};
 
 const MANIFEST: &str = "manifest.json";
 const MANIFEST_VERSION: u32 = 1;
 const LOCK: &str = "lock";
+/// What a node's key is made of, for `pipe why`.
+const PARTS: &str = "parts.json";
 /// How often a rename is tried while others make and remove the same node.
 const RENAMES: u32 = 8;
 
@@ -127,6 +129,21 @@ impl Store {
     #[must_use]
     pub fn look_up(&self, key: &Key) -> Lookup {
         look_into(self.node_folder(key), key)
+    }
+
+    /// What the key of each node that is kept is made of, where that was kept and reads whole.
+    #[must_use]
+    pub fn kept(&self) -> BTreeMap<Key, Parts> {
+        let entries = fs::read_dir(self.root.join("nodes")).into_iter().flatten().flatten();
+        let keys = entries.filter_map(|entry| Key::parse(entry.file_name().to_str()?));
+        keys.filter_map(|key| match self.look_up(&key) {
+            Lookup::Present(stored) => {
+                let parts = serde_json::from_slice(&stored.read(PARTS).ok()?).ok()?;
+                Some((key, parts))
+            }
+            Lookup::Absent | Lookup::Damaged(_) => None,
+        })
+        .collect()
     }
 
     /// Removes a node, whole or damaged.
@@ -237,6 +254,14 @@ impl Draft {
         let entry = FileEntry { size: bytes.len() as u64, blake3: Some(Key::of(bytes).as_str().into()) };
         self.files.insert(name.into(), entry);
         Ok(())
+    }
+
+    /// Keeps what the node's key is made of.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn explain(&mut self, parts: &Parts) -> io::Result<()> {
+        self.write(PARTS, serde_json::to_string(parts)?.as_bytes())
     }
 
     /// Makes the node real.

@@ -135,7 +135,7 @@ fn help_names_every_command_and_each_command_has_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let help = pipe(folder.path(), &["--help"]).ends(0);
     assert!(help.out.contains("Exit codes: 0 done"), "{}", help.out);
-    for subcommand in ["check", "graph", "plan", "split", "preview", "run"] {
+    for subcommand in ["check", "graph", "plan", "why", "split", "preview", "run"] {
         assert!(help.out.contains(&format!("\n  {subcommand} ")), "{subcommand}\n{}", help.out);
         let own = pipe(folder.path(), &[subcommand, "--help"]).ends(0);
         assert!(own.out.contains("<STUDY>") && own.out.contains("--set <NAME=VALUE>"), "{}", own.out);
@@ -205,7 +205,7 @@ fn problems_as_json_are_one_object_a_line() {
     assert_eq!(lines[1]["fixes"][0]["text"], "batch");
 
     // The same lines on stderr, from every command, with nothing else between them.
-    for subcommand in ["check", "graph", "plan", "split", "preview", "run"] {
+    for subcommand in ["check", "graph", "plan", "why", "split", "preview", "run"] {
         if subcommand == "run" && cfg!(not(feature = "run")) {
             continue; // it says that it cannot, before it reads the study
         }
@@ -246,6 +246,18 @@ fn plan_lists_steps_images_and_patients() {
         assert_eq!(row.matches(" / ").count(), 3, "images / patients of two folds and the hold-out: {row}");
     }
     assert_eq!(plan.matches("no patient in two roles, 15 in all").count(), 2, "{plan}");
+}
+
+#[test]
+fn why_tells_of_steps_and_of_what_is_shared() {
+    let folder = tiny();
+    let why = pipe(folder.path(), &["why", "tiny.pipe", "fold 0"]).ends(0).out;
+    assert!(why.contains("run    train fold 0") && why.contains("run    predict fold 0"), "{why}");
+    assert_eq!(why.matches("the store has no other step of its kind").count(), 2, "{why}");
+    let cache = pipe(folder.path(), &["why", "tiny.pipe", "--cache"]).ends(0).out;
+    assert!(cache.starts_with("frozen features: not shared") && cache.contains("`model.freeze`"), "{cache}");
+    pipe(folder.path(), &["why", "tiny.pipe", "bake"]).ends(2).says("no step is called `bake`");
+    assert!(!folder.path().join(".pipe").exists(), "asking makes no store");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use pipe::data::Dataset;
 use pipe::graph::{self, Inputs, Key, NodeId, Part, Work};
 use pipe::host::MemHost;
 use pipe::plan::{Action, Options, Plan, plan};
+use pipe::store::Store;
 use pipe::study::{Model, Weights};
 
 type Keys = BTreeMap<Work, Key>;
@@ -447,5 +448,67 @@ fn keys_are_read_back_and_nothing_else_is() {
     assert!(key.as_str().starts_with(key.short()) && key.short().len() == 8);
     for wrong in ["", "12ab", &"g".repeat(64), &"a".repeat(65), "../../../../etc"] {
         assert_eq!(Key::parse(wrong), None, "{wrong}");
+    }
+}
+
+#[test]
+fn why_names_the_settings_that_differ_from_the_nearest_step_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("store")).unwrap();
+    let alone = planned(BASE).why("train fold 0", Some(&store)).unwrap();
+    assert!(alone.contains("no other step of its kind"), "{alone}");
+    // What runs of the study as it is, and of one with another seed, would leave.
+    for text in [BASE.to_owned(), BASE.replace("study base {", "study base {\n  seed = 11")] {
+        for (_, node) in planned(&text).dag.nodes().filter(|(_, node)| node.work.is_stored()) {
+            let mut draft = store.draft(&node.key).unwrap();
+            draft.explain(&node.parts).unwrap();
+            draft.commit().unwrap();
+        }
+    }
+    let mended = planned(&BASE.replace("epochs = 2", "epochs = 3"));
+    let why = mended.why("train fold 1", Some(&store)).unwrap();
+    let nearest = keys(&planned(BASE))[&Work::Train(1)].short().to_owned();
+    assert!(why.contains(&format!("the nearest in the store is {nearest}")), "{why}");
+    assert!(why.ends_with("           train.epochs: 3, there 2\n"), "{why}");
+    assert_eq!(why.lines().count(), 3, "{why}");
+    let after = mended.why("PREDICT FOLD 1", Some(&store)).unwrap();
+    assert!(after.ends_with("           its input, train fold 1\n"), "{after}");
+    assert_eq!(mended.why("bake", Some(&store)), None);
+
+    // Damage is not believed: with the nearest gone, that of the other seed or fold is the nearest.
+    let (train, parts) = (Work::Train(1), "parts.json");
+    let kept = store.root().join("nodes").join(keys(&planned(BASE))[&train].as_str()).join(parts);
+    std::fs::write(&kept, std::fs::read_to_string(&kept).unwrap().replace("\"2\"", "\"9\"")).unwrap();
+    let why = mended.why("train fold 1", Some(&store)).unwrap();
+    assert!(!why.contains(&nearest) && why.contains("train.epochs: 3, there 2") && why.lines().count() > 3, "{why}");
+}
+
+#[test]
+fn why_not_shared_names_every_reason_and_goes_with_the_graph() {
+    let shared = GRID.replace("  vary train.loss = { ce = cross_entropy(), focal = focal() }\n", "");
+    let shared = shared.replace(", loss = ce", "");
+    let plan = planned(&shared);
+    assert!(plan.why_cache().starts_with("frozen features: made once"), "{}", plan.why_cache());
+    assert!(plan.to_text().contains("  features   made once"), "{}", plan.to_text());
+    let thaws = planned(&shared.replace("freeze = all", "freeze = backbone(for = 1epoch)"));
+    assert!(thaws.why_cache().contains("made once, for 1 epoch; then the backbone learns"), "{}", thaws.why_cache());
+    for (from, to, reason) in [
+        ("freeze = all", "freeze = none", "the backbone learns"),
+        (
+            "normalize(imagenet)] }",
+            "normalize(imagenet)]\n augment = [flip(horizontal)] }",
+            "`images.augment` is random",
+        ),
+        ("normalize(imagenet)", "normalize(train)", "worked out in each fold"),
+        ("(weights = imagenet)", "()", "no first weights"),
+    ] {
+        let text = shared.replace(from, to);
+        assert_ne!(text, shared, "{from}");
+        let plan = planned(&text);
+        let why = plan.why_cache();
+        assert!(why.contains("not shared") && why.contains(reason), "{why}");
+        assert_eq!(why.matches("  - ").count(), 1, "{why}");
+        assert!(plan.dag.find(0, Work::Features).is_none(), "{text}");
+        assert!(plan.to_text().contains("`pipe why --cache` says why"), "{}", plan.to_text());
     }
 }

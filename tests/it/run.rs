@@ -228,6 +228,11 @@ fn a_second_run_does_nothing_again_and_says_so() {
     assert_eq!((quiet.err.as_str(), &quiet.out), ("", &finished().told.out));
     assert_same(&results(&folder.path().join("runs/tiny")), &finished().results);
     assert!(folder.path().join("runs/tiny/manifest.yaml").is_file());
+
+    // What another study would do anew, it can tell from what this one left.
+    fs::write(folder.path().join("longer.pipe"), TINY.replace("epochs    = 1", "epochs    = 2")).unwrap();
+    let why = pipe(folder.path(), &["why", "longer.pipe", "train fold 1"]).ends(0).out;
+    assert!(why.ends_with("other than there:\n           train.epochs: 2, there 1\n"), "{why}");
 }
 
 #[test]
