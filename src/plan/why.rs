@@ -12,6 +12,9 @@ use crate::study::{Freeze, Study};
 /// Parts of a key that are told before the rest is counted.
 const TOLD: usize = 12;
 
+/// How features are shared, or every reason why not.
+type Sharing = Result<String, Vec<&'static str>>;
+
 impl Plan {
     /// Each step whose title holds `wanted`: what becomes of it and why; of one that is done, in what it differs from the
     /// nearest of its kind in the store. `None`: there is no such step.
@@ -77,8 +80,8 @@ impl Plan {
     }
 
     /// What is said of frozen features, and the variants of which it is said, in the order of the file.
-    fn sharing(&self) -> Vec<(Result<String, Vec<&'static str>>, Vec<&str>)> {
-        let mut all: Vec<(Result<String, Vec<&'static str>>, Vec<&str>)> = Vec::new();
+    fn sharing(&self) -> Vec<(Sharing, Vec<&str>)> {
+        let mut all: Vec<(Sharing, Vec<&str>)> = Vec::new();
         for variant in &self.variants {
             let words = sharing(&variant.study);
             match all.iter_mut().find(|(told, _)| *told == words) {
@@ -90,7 +93,7 @@ impl Plan {
     }
 }
 
-fn sharing(study: &Study) -> Result<String, Vec<&'static str>> {
+fn sharing(study: &Study) -> Sharing {
     let reasons = unshared_features(study);
     if !reasons.is_empty() {
         return Err(reasons);
