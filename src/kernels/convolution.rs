@@ -7,14 +7,15 @@ use burn::backend::autodiff::Autodiff;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::backend::flex::{FlexTensor, Layout};
+use burn::backend::flex::FlexTensor;
 use burn::backend::ops::ModuleOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Bytes, DType, Shape, Tensor};
+use burn::tensor::{DType, Shape, Tensor};
 
 use super::cpu;
+use super::values::tensor;
 
 /// How a kernel goes over an image; no dilation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,10 +96,6 @@ pub(crate) trait ConvolutionOps: Backend {
 
 #[cfg(feature = "gpu")]
 impl ConvolutionOps for burn_cubecl::CubeBackend {}
-
-fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {
-    FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(shape), DType::F32)
-}
 
 impl ConvolutionOps for Flex {
     fn convolve(input: FlexTensor, weight: FlexTensor, geometry: Geometry) -> FlexTensor {

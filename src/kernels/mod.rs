@@ -8,12 +8,17 @@
 mod convolution;
 #[allow(clippy::inline_always, reason = "the loops inside are compiled once for each set of instructions")]
 mod cpu;
+mod curve;
 pub(crate) mod focal;
 mod grouped;
 mod lanes;
 pub mod mix;
 mod norm;
+mod rows;
 pub(crate) mod soft_f1;
+mod values;
 
 pub use convolution::{Geometry, convolution};
+pub use curve::{Curve, curve, sum_relu};
 pub use norm::{Clamp, Normalised, batch_norm, on_processor, scale_shift};
+pub use rows::{layer_norm, row_means};

@@ -9,14 +9,15 @@ use burn::backend::autodiff::Autodiff;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::backend::flex::{FlexTensor, Layout};
+use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{AutodiffBackend, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{Bytes, DType, Device, Shape, Tensor};
+use burn::tensor::{Device, Shape, Tensor};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::lanes::Lanes;
+use super::values::{tensor, written};
 
 /// What follows a norm. Values that are not numbers pass through, so that they are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,10 +89,6 @@ pub(crate) trait NormOps: Backend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 }
 
-fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {
-    FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(shape), DType::F32)
-}
-
 fn channel_values(values: Vec<f32>) -> FlexTensor {
     let shape = Shape::new([values.len()]);
     tensor(values, shape)
@@ -142,13 +139,11 @@ impl Planes {
 
     /// A new slice in which each value is `of(channel)(x, y)`.
     fn map<F: Fn(f32, f32) -> f32>(&self, x: &[f32], y: &[f32], of: impl Fn(usize) -> F + Sync) -> Vec<f32> {
-        let mut out = vec![0.0; x.len()];
         let plane = self.plane.max(1);
-        out.par_chunks_mut(plane)
-            .zip(x.par_chunks(plane).zip(y.par_chunks(plane)))
-            .enumerate()
-            .for_each(|(index, (out, (x, y)))| Arch::new().dispatch(Map { out, x, y, of: of(index % self.channels) }));
-        out
+        written(x.len(), plane, |index, out| {
+            let range = index * plane..index * plane + out.len();
+            Arch::new().dispatch(Map { out, x: &x[range.clone()], y: &y[range], of: of(index % self.channels) });
+        })
     }
 
     /// For each channel the sum of `of(channel)(x, y)`.

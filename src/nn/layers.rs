@@ -4,10 +4,9 @@
 //! values: a parameter is made when it is first read, so that one which is loaded from a file is never filled before.
 
 use burn::module::{Module, Param, ParamId};
-use burn::tensor::activation::{gelu, relu, sigmoid, silu};
 use burn::tensor::{Device, Shape, Tensor};
 
-use crate::kernels::{Clamp, Geometry, convolution};
+use crate::kernels::{self, Clamp, Curve, Geometry, convolution, curve, on_processor, row_means, scale_shift};
 
 /// How a convolution or a pool pads its input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -203,10 +202,10 @@ impl From<Clamp> for Activation {
 pub(super) fn activate<const D: usize>(input: Tensor<D>, activation: Activation) -> Tensor<D> {
     match activation {
         Activation::Linear => input,
-        Activation::Relu => relu(input),
+        Activation::Relu => curve(input, Curve::Relu),
         Activation::Relu6 => input.clamp(0.0, 6.0),
-        Activation::Silu => silu(input),
-        Activation::Gelu => gelu(input),
+        Activation::Silu => curve(input, Curve::Silu),
+        Activation::Gelu => curve(input, Curve::Gelu),
     }
 }
 
@@ -223,8 +222,25 @@ pub(super) fn excite(
 ) -> Tensor<4> {
     let [images, channels, _, _] = input.dims();
     let means = global_average(input.clone()).reshape([images, channels, 1, 1]);
-    let gate = sigmoid(expand.forward(activate(reduce.forward(means), activation)));
-    input * gate
+    gated(input, expand.forward(activate(reduce.forward(means), activation)))
+}
+
+/// Each channel of each image times the sigmoid of its gate.
+///
+/// # Shapes
+/// `[images, channels, height, width]`, unchanged, and `[images, channels, 1, 1]`.
+pub(super) fn gated(input: Tensor<4>, gate: Tensor<4>) -> Tensor<4> {
+    let gate = curve(gate, Curve::Sigmoid);
+    let [images, channels, height, width] = input.dims();
+    if !on_processor(&input.device()) || gate.dims() != [images, channels, 1, 1] {
+        return input * gate;
+    }
+    // the channels of all images, each with a scale of its own
+    let all = images * channels;
+    let gate = gate.reshape([all]);
+    let none = gate.zeros_like();
+    let planes = input.reshape([1, all, height, width]);
+    scale_shift(planes, gate, none, Clamp::Linear).reshape([images, channels, height, width])
 }
 
 /// Squeeze-and-excitation with the names of SENet.
@@ -268,7 +284,13 @@ impl Linear {
     /// `[..., inputs]` to `[..., outputs]`.
     #[must_use]
     pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
-        input.matmul(self.weight.val().transpose().unsqueeze()) + self.bias.val().unsqueeze()
+        let mut shape = input.dims();
+        // One product over all rows: a batch of products would make a gradient of the weight each.
+        let rows = shape[..D - 1].iter().product();
+        let flat: Tensor<2> = input.reshape([rows, shape[D - 1]]);
+        let output = flat.matmul(self.weight.val().transpose()) + self.bias.val().unsqueeze();
+        shape[D - 1] = self.outputs();
+        output.reshape(shape)
     }
 
     /// Features in.
@@ -311,17 +333,14 @@ impl LayerNorm {
     /// `[..., features]`, unchanged.
     #[must_use]
     pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
-        let centred = input.clone() - input.mean_dim(D - 1);
-        let variance = centred.clone().square().mean_dim(D - 1);
-        let normalised = centred / (variance + self.eps).sqrt();
-        normalised * self.weight.val().unsqueeze() + self.bias.val().unsqueeze()
+        kernels::layer_norm(input, self.weight.val(), self.bias.val(), self.eps)
     }
 }
 
 /// Mean over height and width: `[images, channels, height, width]` to `[images, channels]`.
 pub(super) fn global_average(input: Tensor<4>) -> Tensor<2> {
     let [images, channels, height, width] = input.dims();
-    input.reshape([images * channels, height * width]).mean_dim(1).reshape([images, channels])
+    row_means(input.reshape([images * channels, height * width])).reshape([images, channels])
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@
 //! Keras library's ResNeXt there is a batch norm without weight on the images (`bn_data`).
 
 use burn::module::Module;
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
 use super::Pass;
@@ -12,6 +11,7 @@ use super::layers::{Activation, Convolution, Padding, conv};
 use super::norm::BatchNorm;
 use super::pool::Pool;
 use crate::catalog::backbones::ResNet as Shape;
+use crate::kernels::sum_relu;
 
 /// The pool of the stem.
 const POOL: Pool = Pool::largest(3, 2, Padding::Each(1));
@@ -133,6 +133,6 @@ impl Block {
             Some((convolution, norm)) => norm.forward(convolution.forward(input), mode, Activation::Linear),
             None => input,
         };
-        relu(pass.branch(index, inner) + shortcut)
+        sum_relu(pass.branch(index, inner), shortcut)
     }
 }

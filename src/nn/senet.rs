@@ -4,7 +4,6 @@
 //! reaches over the end instead of padding (Caffe's way); the Keras library's pads one on each side.
 
 use burn::module::Module;
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
 use super::Pass;
@@ -12,6 +11,7 @@ use super::layers::{Activation, Convolution, Padding, Squeeze, conv};
 use super::norm::BatchNorm;
 use super::pool::Pool;
 use crate::catalog::backbones::{SeBlock, SeNet as Shape};
+use crate::kernels::sum_relu;
 
 /// torch's default.
 const EPS: f64 = 1e-5;
@@ -183,6 +183,6 @@ impl Block {
             Some((convolution, norm)) => norm.forward(convolution.forward(input), mode, Activation::Linear),
             None => input,
         };
-        relu(pass.branch(index, self.se_module.forward(inner)) + shortcut)
+        sum_relu(pass.branch(index, self.se_module.forward(inner)), shortcut)
     }
 }

@@ -4,13 +4,13 @@
 //! several places, whose features are averaged; one of fewer is averaged up to 7x7 places first.
 
 use burn::module::Module;
-use burn::tensor::activation::relu;
 use burn::tensor::module::adaptive_avg_pool2d;
 use burn::tensor::{Device, Tensor};
 
 use super::Pass;
 use super::layers::{Convolution, Padding, conv};
 use super::pool::Pool;
+use crate::kernels::{Curve, curve};
 
 /// After each stage.
 const POOL: Pool = Pool::largest(2, 2, Padding::Valid);
@@ -68,7 +68,7 @@ impl Vgg {
             body = match layer {
                 Some(convolution) => convolution.forward(body),
                 None if activated => POOL.forward(body),
-                None => relu(body),
+                None => curve(body, Curve::Relu),
             };
             activated = layer.is_none();
         }
@@ -77,7 +77,7 @@ impl Vgg {
         if height < SIDE || width < SIDE {
             body = adaptive_avg_pool2d(body, [height.max(SIDE), width.max(SIDE)]);
         }
-        let hidden = relu(self.pre_logits.fc1.forward(body));
-        pass.seen("pre_logits", relu(self.pre_logits.fc2.forward(hidden)))
+        let hidden = curve(self.pre_logits.fc1.forward(body), Curve::Relu);
+        pass.seen("pre_logits", curve(self.pre_logits.fc2.forward(hidden), Curve::Relu))
     }
 }

@@ -5,13 +5,14 @@
 //! after the last norm.
 
 use burn::module::{Module, Param};
-use burn::tensor::activation::{gelu, softmax};
+use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 
 use super::Pass;
 use super::layers::{Convolution, LayerNorm, Linear, Padding, blank, conv};
 use super::pool::pooled;
 use crate::catalog::backbones::VisionTransformer as Shape;
+use crate::kernels::{Curve, curve};
 use crate::study::Pooling;
 
 /// Of the layer norms; torch's default is another.
@@ -165,6 +166,6 @@ struct Perceptron {
 
 impl Perceptron {
     fn forward(&self, input: Tensor<3>) -> Tensor<3> {
-        self.fc2.forward(gelu(self.fc1.forward(input)))
+        self.fc2.forward(curve(self.fc1.forward(input), Curve::Gelu))
     }
 }

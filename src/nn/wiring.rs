@@ -6,12 +6,11 @@
 use std::sync::Arc;
 
 use burn::module::{Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor};
-use burn::tensor::activation::sigmoid;
 use burn::tensor::ops::PadMode;
 use burn::tensor::{Device, Tensor};
 
 use super::Pass;
-use super::layers::{Activation, Convolution, ConvolutionShape, activate, conv, global_average};
+use super::layers::{Activation, Convolution, ConvolutionShape, activate, conv, gated, global_average};
 use super::norm::BatchNorm;
 use super::pool::Pool;
 
@@ -127,7 +126,7 @@ impl Wired {
                 let [images, channels, _, _] = first.dims();
                 global_average(first).reshape([images, channels, 1, 1])
             }
-            Operation::Gate => first * sigmoid(next()),
+            Operation::Gate => gated(first, next()),
             Operation::Concatenate => first,
             Operation::Add(factor) => {
                 let second = next();
