@@ -44,6 +44,10 @@ pub(super) struct Arguments {
     /// Fetch no first weights from the Hugging Face hub; `HF_HUB_OFFLINE=1` says the same
     #[arg(long)]
     offline: bool,
+    /// Most that the store may hold after the run, `500MiB`, `20GiB` or `none`: what was used last stays, and in any case
+    /// what this study uses
+    #[arg(long, value_name = "SIZE", default_value = "none", value_parser = size)]
+    cache_size: u64,
     /// No progress, only problems and the result
     #[arg(long, short)]
     quiet: bool,
@@ -57,6 +61,27 @@ pub(super) fn run(_arguments: &Arguments) -> Outcomes {
 
 #[cfg(feature = "run")]
 pub(super) use with_engine::run;
+
+/// `500MiB`, `20 GiB`, `none`: bytes.
+fn size(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    if text == "none" {
+        return Ok(u64::MAX);
+    }
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let factor: u64 = match unit.trim() {
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1 << 40,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "TB" => 1_000_000_000_000,
+        _ => return Err("write a whole number and MiB, GiB, TiB, MB, GB or TB, as in `20GiB`, or `none`".to_owned()),
+    };
+    let number: u64 =
+        text.strip_suffix(unit).unwrap_or("").parse().map_err(|_| "the number is missing or too large")?;
+    number.checked_mul(factor).ok_or_else(|| "that is more than any disk".to_owned())
+}
 
 #[cfg(feature = "run")]
 mod with_engine {
@@ -74,14 +99,37 @@ mod with_engine {
     use super::{Arguments, Outcomes};
     use crate::check::{Device, RunBlock};
     use crate::exec::{self, Choice, Context, Event, Finished, RunError, Timing, Workers};
+    use crate::graph::Key;
     use crate::host::RealHost;
     use crate::plan::{self, Plan};
     use crate::record::StudyRecord;
     use crate::report::{self, Format};
     use crate::stats::predictions;
-    use crate::store::{RunFolder, Store, variant_folders, write_whole};
+    use crate::store::{Freed, RunFolder, Store, variant_folders, write_whole};
 
     static STOP: AtomicBool = AtomicBool::new(false);
+
+    /// Keeps the store within `--cache-size`. The run is done: what cannot be removed is told and changes nothing else.
+    fn bound(arguments: &Arguments, store: &Store, plan: &Plan) {
+        let used: Vec<&Key> =
+            plan.dag.nodes().filter(|(_, node)| node.work.is_stored()).map(|(_, node)| &node.key).collect();
+        let words = match store.bound(arguments.cache_size, &used) {
+            Ok(freed) if freed.left > arguments.cache_size => {
+                format!("the store holds {} MiB, more than --cache-size: this study uses all of it", freed.left >> 20)
+            }
+            Ok(Freed { nodes: 0, .. }) => return,
+            Ok(freed) => format!(
+                "{} old steps left the store, {} MiB; {} MiB stay",
+                freed.nodes,
+                freed.bytes >> 20,
+                freed.left >> 20
+            ),
+            Err(error) => format!("the store cannot be kept within --cache-size: {error}"),
+        };
+        if !arguments.quiet {
+            talk(&words);
+        }
+    }
 
     pub(in super::super) fn run(arguments: &Arguments) -> Outcomes {
         let begun = Instant::now();
@@ -209,6 +257,9 @@ mod with_engine {
         );
         let mut progress = progress.into_inner().unwrap_or_else(PoisonError::into_inner);
         progress.clear();
+        if arguments.cache_size < u64::MAX {
+            bound(arguments, &store, &plan);
+        }
         match result {
             Ok(study) => {
                 let timing = Timing { started_unix, seconds: begun.elapsed().as_secs_f64(), steps: Vec::new() };

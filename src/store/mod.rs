@@ -5,6 +5,7 @@
 //! it), every file and the folder are synced, and one rename makes it real, so a node is there whole or not at
 //! all. What fails its digest is treated as absent, never as data.
 
+mod bound;
 mod digests;
 mod folder;
 mod prints;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
+pub use bound::Freed;
 pub use digests::Digests;
 pub use folder::{Lock, RunFolder, variant_folders};
 pub use prints::Fingerprints;

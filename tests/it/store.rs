@@ -283,3 +283,31 @@ fn files_are_replaced_whole() {
     assert!(write_whole(&folder.path().join("no/x.txt"), b"x").is_err());
     assert_eq!(names(folder.path()), ["x.txt"]);
 }
+
+#[test]
+fn a_bounded_store_lets_go_of_what_was_unused_for_longest() {
+    let (_folder, store) = store();
+    let keys: Vec<Key> = [b"1", b"2", b"3", b"4"].map(|name: &[u8; 1]| Key::of(name)).to_vec();
+    for (index, key) in keys.iter().enumerate() {
+        commit(&store, key, &[7; 10_000]);
+        // Made in the order of their numbers, a day each.
+        let day = SystemTime::UNIX_EPOCH + Duration::from_secs(86_400 * (1 + index as u64));
+        File::options().append(true).open(node(&store, key).join("manifest.json")).unwrap().set_modified(day).unwrap();
+    }
+    let there = || keys.iter().map(|key| present(&store, key).is_some()).collect::<Vec<bool>>();
+    let all = store.bound(u64::MAX, &[]).unwrap();
+    assert!((40_000..44_000).contains(&all.left) && all.nodes == 0, "{all:?}");
+    // The first is used now, so the second is the oldest.
+    let freed = store.bound(35_000, &[&keys[0]]).unwrap();
+    assert_eq!((freed.nodes, there()), (1, vec![true, false, true, true]));
+    assert_eq!(freed.bytes + freed.left, all.left);
+    // A damaged node is of no use and goes first.
+    fs::remove_file(node(&store, &keys[3]).join("manifest.json")).unwrap();
+    assert_eq!((store.bound(25_000, &[]).unwrap().nodes, there()), (1, vec![true, false, true, false]));
+    // What is used stays, however small the bound; the first was used after the third was made.
+    let freed = store.bound(0, &[&keys[0]]).unwrap();
+    assert_eq!((freed.nodes, there()), (1, vec![true, false, false, false]));
+    assert!(freed.left > 0);
+    assert_eq!(names(store.root().join("drafts")), Vec::<String>::new());
+    assert_eq!((store.bound(0, &[]).unwrap().left, there()), (0, vec![false; 4]));
+}
