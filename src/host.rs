@@ -31,8 +31,20 @@ pub struct Stat {
     pub kind: Kind,
     /// Bytes.
     pub size: u64,
-    /// Changes when the file does (time of change and inode mixed); only ever an accelerator before a digest.
+    /// Changes when the file or who may read it does (time of change and inode mixed).
     pub stamp: u64,
+    /// When it last changed, in nanoseconds since 1970; 0 where nobody knows.
+    pub changed: u64,
+}
+
+impl Stat {
+    /// Has it not changed for so long that one more change would show in its stamp? Clocks of file systems tick in up to two
+    /// seconds.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        now.is_ok_and(|now| now.as_nanos() > u128::from(self.changed) + 2_000_000_000)
+    }
 }
 
 /// Reading, listing and asking. Every path is used as given; relative ones start at the working folder.
@@ -243,16 +255,20 @@ impl Host for RealHost {
         } else {
             Kind::Other
         };
-        let time = meta
-            .modified()
-            .ok()
-            .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
-            .map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
+        // The time of the last change of any kind, which no program can set, where there is one.
         #[cfg(unix)]
-        let inode = std::os::unix::fs::MetadataExt::ino(&meta);
+        let (changed, inode) = {
+            use std::os::unix::fs::MetadataExt as _;
+            let seconds = u64::try_from(meta.ctime()).unwrap_or(0);
+            let part = u64::try_from(meta.ctime_nsec()).unwrap_or(0);
+            (seconds.saturating_mul(1_000_000_000).saturating_add(part), meta.ino())
+        };
         #[cfg(not(unix))]
-        let inode = 0;
-        Ok(Stat { kind, size: meta.len(), stamp: time ^ inode.rotate_left(40) })
+        let (changed, inode) = {
+            let since = meta.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+            (since.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)), 0_u64)
+        };
+        Ok(Stat { kind, size: meta.len(), stamp: changed ^ inode.rotate_left(40), changed })
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
@@ -318,10 +334,10 @@ impl Host for MemHost {
     fn stat(&self, path: &Path) -> io::Result<Stat> {
         let path = &without_dots(path);
         if let Some(bytes) = self.files.get(path) {
-            return Ok(Stat { kind: Kind::File, size: bytes.len() as u64, stamp: 0 });
+            return Ok(Stat { kind: Kind::File, size: bytes.len() as u64, stamp: 0, changed: 0 });
         }
         if self.files.keys().any(|file| file.starts_with(path)) {
-            return Ok(Stat { kind: Kind::Folder, size: 0, stamp: 0 });
+            return Ok(Stat { kind: Kind::Folder, size: 0, stamp: 0, changed: 0 });
         }
         Err(io::ErrorKind::NotFound.into())
     }

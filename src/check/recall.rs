@@ -25,11 +25,11 @@ struct Remembered<T> {
     value: T,
 }
 
-/// A value, and a name that two values share only if they are equal.
+/// A value, and a name that two values share only if they are equal; none for what was not remembered.
 #[derive(Debug)]
 pub(super) struct Recalled<T> {
     remembered: Arc<Remembered<T>>,
-    pub(super) name: String,
+    pub(super) name: Option<String>,
 }
 
 impl<T> Clone for Recalled<T> {
@@ -59,10 +59,11 @@ pub(super) fn recalled<T: Serialize + DeserializeOwned + Send + Sync + 'static>(
     let Some(memory) = host.memory() else {
         let value = work(host, places, problems);
         let remembered = Remembered { asked: Vec::new(), problems: Problems::new(), value };
-        return Recalled { remembered: Arc::new(remembered), name: String::new() };
+        return Recalled { remembered: Arc::new(remembered), name: None };
     };
     let key = name(key, places);
     let unchanged = |held: &Arc<Remembered<T>>| held.asked.iter().all(|(path, stat)| host.stat(path).ok() == *stat);
+    let mut lasts = true;
     let remembered = memory.recall(&key).filter(unchanged).unwrap_or_else(|| {
         let stand_ins = places.stand_ins();
         let witness = Witness { host, asked: Mutex::new(Vec::new()), interrupted: AtomicBool::new(false) };
@@ -70,16 +71,17 @@ pub(super) fn recalled<T: Serialize + DeserializeOwned + Send + Sync + 'static>(
         let value = work(&witness, &stand_ins, &mut found);
         let interrupted = witness.interrupted.load(Ordering::Relaxed);
         let asked = witness.asked.into_inner().unwrap_or_else(PoisonError::into_inner);
+        // What was called off half-way is true of nothing, and what changed just now may change again unseen.
+        lasts = !interrupted && asked.iter().all(|(_, stat)| stat.is_none_or(|stat| stat.is_settled()));
         let remembered = Arc::new(Remembered { asked, problems: found, value });
-        // what was called off half-way is true of nothing
-        if !interrupted {
+        if lasts {
             memory.remember(key.clone(), Arc::clone(&remembered));
         }
         remembered
     });
     problems.extend(remembered.problems.moved(|span| places.of_stand_in(span)));
     let name = digest([key.as_bytes(), format!("{:?}", remembered.asked).as_bytes()]);
-    Recalled { remembered, name }
+    Recalled { remembered, name: lasts.then_some(name) }
 }
 
 /// The work and the names of the places that problems may point at.
@@ -111,7 +113,8 @@ impl Witness<'_> {
     }
 
     fn answer<T>(&self, answer: io::Result<T>) -> io::Result<T> {
-        if answer.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {
+        // That a file is not there is seen by asking again; other failures pass unseen.
+        if answer.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
             self.interrupted.store(true, Ordering::Relaxed);
         }
         answer
@@ -145,6 +148,7 @@ impl Host for Witness<'_> {
     }
 
     fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
+        self.note(path);
         self.answer(self.host.canonical(path))
     }
 

@@ -17,7 +17,7 @@ use crate::host::Host;
 use crate::leakage::{self, Explained, Facts, Flow, flow};
 use crate::source::Span;
 use crate::study::{
-    Augment, Data, FoldKind, Group, LossTerm, Metric, Predicate, Sampler, Slice, Source, Split, Study, Weights,
+    Augment, Data, FoldKind, Group, LossTerm, Metric, Places, Predicate, Sampler, Slice, Source, Split, Study, Weights,
 };
 use crate::syntax::ast::Block;
 
@@ -279,7 +279,8 @@ fn dataset(world: World<'_>, study: &Study, reader: &mut Reader<'_>, datasets: &
         (*at)?
     } else {
         let mut found = Problems::new();
-        let made_of = format!("{recipe:?} {} {}", study.seed, world.base.display());
+        let base = world.host.canonical(world.base).unwrap_or_else(|_| world.base.to_path_buf());
+        let made_of = format!("{recipe:?} {} {}", study.seed, base.display());
         let built = recalled(world.host, &made_of, &reader.places, &mut found, |host, places, found| {
             let (data, split) = (&study.data, &study.split);
             let built = data::build(data, split, &slices, study.seed, world.base, host, places, found);
@@ -310,13 +311,18 @@ fn dataset(world: World<'_>, study: &Study, reader: &mut Reader<'_>, datasets: &
             reader.evaluator.problems.extend(found.clone());
         } else {
             let images = datasets.shared.get(at)?.clone();
-            let made_of = format!("{judged:?} {}", images.name);
             let mut found = Problems::new();
-            recalled(world.host, &made_of, &reader.places, &mut found, |_, places, found| {
+            let judge = |places: &Places, found: &mut Problems| {
                 if let Some(dataset) = images.as_ref() {
                     data::checks::check(study, dataset, places, found);
                 }
-            });
+            };
+            if let Some(name) = &images.name {
+                let made_of = format!("{judged:?} {name}");
+                recalled(world.host, &made_of, &reader.places, &mut found, |_, places, found| judge(places, found));
+            } else {
+                judge(&reader.places, &mut found);
+            }
             reader.evaluator.problems.extend(found.clone());
             datasets.judged.push((at, judged, found));
         }

@@ -87,7 +87,7 @@ impl Table {
     fn stat(&self, desk: &Desk) -> Option<Stat> {
         match &self.source {
             Source::Csv { path } | Source::Folder { root: path } => desk.stat(&self.base.join(path)).ok(),
-            Source::Phantoms { .. } => Some(Stat { kind: Kind::Other, size: 0, stamp: 0 }),
+            Source::Phantoms { .. } => Some(Stat { kind: Kind::Other, size: 0, stamp: 0, changed: 0 }),
         }
     }
 

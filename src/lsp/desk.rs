@@ -135,7 +135,7 @@ impl Host for Desk {
             Some(text) => {
                 let digest = blake3::hash(text.as_bytes());
                 let stamp = digest.as_bytes().iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte));
-                Ok(Stat { kind: Kind::File, size: text.len() as u64, stamp })
+                Ok(Stat { kind: Kind::File, size: text.len() as u64, stamp, changed: 0 })
             }
             None => RealHost.stat(path),
         }

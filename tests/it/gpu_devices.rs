@@ -19,7 +19,7 @@ fn vulkan() -> Vec<Answering> {
 fn told(error: RunError) -> String {
     match error {
         RunError::Failed { what, help } => format!("{what}; {}", help.unwrap()),
-        other => panic!("{other:?}"),
+        other @ (RunError::Interrupted | RunError::Problems(_)) => panic!("{other:?}"),
     }
 }
 

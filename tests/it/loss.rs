@@ -93,6 +93,7 @@ fn error_of(case: &Value) -> f64 {
     let (value, host, gradient) = run(&loss, &logits, &targets, classes);
     let largest = expected_gradient.iter().fold(0.0, |a: f64, b| a.max(b.abs()));
     assert_eq!(gradient.len(), expected_gradient.len());
+    assert!(value.is_finite() && host.is_finite() && gradient.iter().all(|g| g.is_finite()));
     let worst = gradient.iter().zip(&expected_gradient).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
     let relative = |error: f64, size: f64| if size == 0.0 { error } else { error / size };
     relative((value - expected).abs(), expected.abs())

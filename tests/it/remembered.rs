@@ -1,8 +1,15 @@
 //! What `pipe check` remembers of tables between two calls: the same words, sooner, and never old ones.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::fs::{self, File};
-use std::path::Path;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use pipe::check::{Overrides, check_file};
+use pipe::host::{Host, Memory, RealHost, Remembering, Stat};
+use pipe::store::CheckCache;
 
 use crate::cli::{Told, command};
 
@@ -13,6 +20,7 @@ study s {
     table = csv(\"labels.csv\")
     image = file(`path`)
     label = `finding`
+    classes = [\"normal\", \"sick\"]
     group = `patient`
   }
   model { backbone = resnet18(weights = none) }
@@ -40,6 +48,11 @@ fn folder() -> tempfile::TempDir {
     folder
 }
 
+/// What has just changed is not remembered, as one more change might not show.
+fn settle() {
+    std::thread::sleep(Duration::from_millis(2100));
+}
+
 fn check(folder: &Path) -> Told {
     command(folder, &["check", "s.pipe"]).env("PIPE_CACHE", folder.join("cache")).output().unwrap().into()
 }
@@ -59,6 +72,9 @@ fn entries(folder: &Path) -> Vec<std::path::PathBuf> {
 fn remembered_checks_say_the_same_at_the_new_places() {
     let folder = folder();
     let folder = folder.path();
+    check(folder);
+    assert!(!folder.join("cache/checks").exists(), "too new to be remembered");
+    settle();
     let first = check(folder);
     assert!(first.err.contains("W0303"), "{}", first.err);
     assert_eq!(first.err, fresh(folder).err);
@@ -78,39 +94,85 @@ fn remembered_checks_say_the_same_at_the_new_places() {
 fn remembered_checks_see_every_change_of_table_and_folder() {
     let folder = folder();
     let folder = folder.path();
-    check(folder);
-    fs::write(folder.join("labels.csv"), table("ill!")).unwrap();
-    assert_eq!(check(folder).err, fresh(folder).err);
+    settle();
+    let first = check(folder);
+    assert_eq!(entries(folder).len(), 2);
+    // as long as before, and as old as before by the time that programs may set
+    let path = folder.join("labels.csv");
+    let time = fs::metadata(&path).unwrap().modified().unwrap();
+    fs::write(&path, table("ill!")).unwrap();
+    fs::File::options().append(true).open(&path).unwrap().set_modified(time).unwrap();
+    let other = check(folder);
+    assert!(other.err.contains("E0204") && other.err != first.err, "{}", other.err);
+    assert_eq!(other.err, fresh(folder).err);
+    fs::write(&path, table("sick")).unwrap();
     fs::remove_file(folder.join("7.png")).unwrap();
     let missing = check(folder);
     assert!(missing.err.contains("E0205"), "{}", missing.err);
     assert_eq!(missing.err, fresh(folder).err);
     fs::write(folder.join("7.png"), b"back").unwrap();
-    assert_eq!(check(folder).err, fresh(folder).err);
+    assert_eq!(check(folder).err, first.err);
     fs::write(folder.join("s.pipe"), STUDY.replace("`patient`", "`site`")).unwrap();
-    assert_eq!(check(folder).err, fresh(folder).err);
+    let grouped = check(folder);
+    assert_ne!(grouped.err, first.err);
+    assert_eq!(grouped.err, fresh(folder).err);
+}
+
+/// The machine with a memory, counting how often the table is read.
+struct Counting {
+    host: Remembering,
+    reads: AtomicUsize,
+}
+
+impl Host for Counting {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.reads.fetch_add(usize::from(path.ends_with("labels.csv")), Ordering::Relaxed);
+        self.host.read(path)
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<Stat> {
+        RealHost.stat(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        RealHost.list(path)
+    }
+
+    fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
+        RealHost.canonical(path)
+    }
+
+    fn read_beneath(&self, root: &Path, name: &str) -> io::Result<Vec<u8>> {
+        RealHost.read_beneath(root, name)
+    }
+
+    fn memory(&self) -> Option<&Memory> {
+        self.host.memory()
+    }
 }
 
 #[test]
-fn remembered_checks_are_really_used_and_damage_is_noticed() {
+fn remembered_tables_are_not_read_again_and_damage_is_noticed() {
     let folder = folder();
     let folder = folder.path();
-    let first = check(folder);
-    // The same size and time: only what was remembered can still say the old class.
-    let path = folder.join("labels.csv");
-    let time = fs::metadata(&path).unwrap().modified().unwrap();
-    let text = table("SICK");
-    fs::write(&path, text).unwrap();
-    File::options().append(true).open(&path).unwrap().set_modified(time).unwrap();
-    assert_eq!(check(folder).err, first.err);
-    let now = fresh(folder).err;
+    settle();
+    let look = || {
+        let memory = Memory::on(Box::new(CheckCache::new(&folder.join("cache/checks"), "test")));
+        let host = Counting { host: Remembering(memory), reads: AtomicUsize::new(0) };
+        let outcome = check_file(&host, &folder.join("s.pipe"), &Overrides::default());
+        let told: Vec<String> = outcome.problems.sorted().iter().map(|problem| problem.message.clone()).collect();
+        (told, host.reads.into_inner())
+    };
+    let (told, reads) = look();
+    assert!(!told.is_empty() && reads > 0);
+    assert_eq!(look(), (told.clone(), 0));
     for path in entries(folder) {
         let mut bytes = fs::read(&path).unwrap();
         let middle = bytes.len() / 2;
         bytes[middle] ^= 0x20;
         fs::write(&path, bytes).unwrap();
     }
-    assert_eq!(check(folder).err, now, "damaged entries are as if they were not there");
+    assert_eq!(look(), (told, reads), "damaged entries are as if they were not there");
 }
 
 #[cfg(unix)]

@@ -1,6 +1,6 @@
 //! What one class of one row costs, and what pulls at its logit: focal loss and its simpler relatives.
 //!
-//! The formulas are those of `train/loss.rs`, in single precision: probabilities and their complements come from sums
+//! The formulas are those of `reference.rs`, in single precision: probabilities and their complements come from sums
 //! that do not cancel, see [`super::super::mix::kernel`].
 
 use cubecl::prelude::*;
@@ -34,6 +34,12 @@ fn turned_down(q: f32, gamma: f32) -> f32 {
     select(gamma == 0.0, 1.0f32, select(gamma == 1.0, q, square))
 }
 
+/// A target between epsilon and 1; what is no number stays so, which `clamp` does not promise.
+#[cube]
+fn clipped(y: f32) -> f32 {
+    select(y.abs() <= f32::MAX, clamp(y, EPSILON, 1.0f32), f32::NAN)
+}
+
 /// A class's share of the loss of a row: `y` its (smoothed) target, `p` its probability, `q` that of all others.
 #[cube]
 pub(crate) fn cost(kind: u32, gamma: f32, alpha: f32, y: f32, p: f32, q: f32, log_p: f32) -> f32 {
@@ -45,7 +51,7 @@ pub(crate) fn cost(kind: u32, gamma: f32, alpha: f32, y: f32, p: f32, q: f32, lo
         let log_p = select(high, -EPSILON, select(low, -16.118_095f32, log_p));
         cost = -alpha * y * turned_down(q, gamma) * log_p;
     } else if kind == KULLBACK_LEIBLER {
-        let y = clamp(y, EPSILON, 1.0f32);
+        let y = clipped(y);
         cost = y * (y.ln() - select(p < EPSILON, -16.118_095f32, log_p));
     }
     cost
@@ -60,7 +66,7 @@ pub(crate) fn pull(kind: u32, gamma: f32, alpha: f32, y: f32, p: f32, q: f32, lo
         let slope = select(gamma == 0.0, 0.0f32, inside) - turned_down(q, gamma);
         pull = select(p < EPSILON || q < EPSILON, 0.0f32, alpha * y * slope);
     } else if kind == KULLBACK_LEIBLER {
-        pull = select(p < EPSILON, 0.0f32, -clamp(y, EPSILON, 1.0f32));
+        pull = select(p < EPSILON, 0.0f32, -clipped(y));
     }
     pull
 }

@@ -1,7 +1,7 @@
 //! The kernels launched on a CubeCL device.
 
-use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::backend::TensorMetadata;
 use burn::backend::cubecl::dtype_to_elem_type;
@@ -17,27 +17,25 @@ use super::super::soft_f1::kernel::{by_class, columns};
 use super::kernel::{KEPT, Shape, UNITS, gradient, rows, total};
 use super::{Kind, Mix, MixOps};
 
-/// Cubes of a pass at most: enough to fill a GPU, few enough to add up.
+/// Cubes of the forward pass at most, four times as many over wide rows: enough to fill a GPU, few enough to add up.
 const CUBES: usize = 256;
-/// Cubes of the backward pass at most; devices launch 65,535 along an axis.
-const BACKWARD_CUBES: usize = 16_384;
+/// Cubes of the backward pass at most: as many units as a large GPU holds.
+const BACKWARD_CUBES: usize = 1024;
 /// Columns a row may have for one unit to read it.
 const NARROW: usize = 32;
 /// Parts that columns of wide rows are summed in at most.
 const PARTS: usize = 256;
 
-thread_local! {
-    static LAUNCHES: Cell<usize> = const { Cell::new(0) };
-}
+static LAUNCHES: AtomicUsize = AtomicUsize::new(0);
 
-/// How many kernels this thread has launched here. Tests ask it, to know that no fallback ran.
+/// How many kernels this process has launched here. Tests ask it, to know that no fallback ran.
 #[must_use]
 pub fn launches() -> usize {
-    LAUNCHES.get()
+    LAUNCHES.load(Ordering::Relaxed)
 }
 
 fn launched() {
-    LAUNCHES.set(LAUNCHES.get() + 1);
+    LAUNCHES.fetch_add(1, Ordering::Relaxed);
 }
 
 #[cfg(feature = "cuda")]
@@ -65,6 +63,8 @@ struct Cut {
     shape: Shape,
     /// Units of the smallest plane there may be.
     lanes: usize,
+    /// May planes be of another size in another kernel?
+    vary: bool,
     cubes: usize,
     steps: usize,
     backward_cubes: usize,
@@ -74,7 +74,11 @@ struct Cut {
 impl Cut {
     fn new(logits: &CubeTensor, targets: &CubeTensor, mix: &Mix) -> Self {
         let hard = targets.shape().num_dims() == 1;
-        let wide = mix.classes > NARROW;
+        let hardware = &logits.client.properties().hardware;
+        let [lanes, largest] =
+            [hardware.plane_size_min, hardware.plane_size_max].map(|size| (size as usize).clamp(1, UNITS));
+        // Each unit of a plane begins with a class of its own.
+        let wide = mix.classes > NARROW.max(largest);
         let by_row = || mix.terms.iter().filter(|term| term.kind != Kind::SoftF1);
         let shape = Shape {
             wide,
@@ -84,15 +88,14 @@ impl Cut {
             f1: mix.terms.iter().any(|term| term.kind == Kind::SoftF1),
             weighted: by_row().any(|term| term.class_weights.is_some()),
         };
-        let lanes = (logits.client.properties().hardware.plane_size_min as usize).clamp(1, UNITS);
-        // Rows that a cube takes at once; with larger planes it takes fewer, and more steps.
-        let largest = (logits.client.properties().hardware.plane_size_max as usize).clamp(1, UNITS);
+        // Rows that a cube takes at once; with the largest planes it takes fewest.
         let turns = logits.shape()[0].div_ceil(if wide { UNITS / largest } else { UNITS });
         let steps = turns.div_ceil(if wide { CUBES * 4 } else { CUBES });
         let backward_steps = turns.div_ceil(BACKWARD_CUBES);
         Self {
             shape,
             lanes,
+            vary: lanes != largest,
             cubes: turns.div_ceil(steps),
             steps,
             backward_cubes: turns.div_ceil(backward_steps),
@@ -103,6 +106,12 @@ impl Cut {
     /// Planes of so many cubes, at most.
     fn planes(&self, cubes: usize) -> usize {
         cubes * (UNITS / self.lanes)
+    }
+
+    /// Room for what each plane writes, `slots` first. Where planes may be larger than the smallest, some write nothing, and
+    /// what is read there must be zero.
+    fn slots(&self, like: &CubeTensor, slots: &[usize]) -> CubeTensor {
+        if self.vary { zeros(like, slots) } else { empty(like, slots) }
     }
 }
 
@@ -118,6 +127,12 @@ fn cubes(count: usize) -> CubeCount {
 fn upload(like: &CubeTensor, values: &[f32]) -> CubeTensor {
     let handle = like.client.create_from_slice(f32::as_bytes(values));
     CubeTensor::new_contiguous(like.client.clone(), like.device.clone(), Dims::new([values.len()]), handle, DType::F32)
+}
+
+fn zeros(like: &CubeTensor, dims: &[usize]) -> CubeTensor {
+    let handle = like.client.create_from_slice(f32::as_bytes(&vec![0.0; dims.iter().product()]));
+    let dims = Dims::from(dims.to_vec());
+    CubeTensor::new_contiguous(like.client.clone(), like.device.clone(), dims, handle, DType::F32)
 }
 
 fn empty(like: &CubeTensor, dims: &[usize]) -> CubeTensor {
@@ -165,11 +180,11 @@ impl MixOps for CubeBackend {
         let terms = upload(&logits, &mix.numbers());
         let weights = upload(&logits, &mix.class_weights(cut.shape.weighted));
         let stats = empty(&logits, &[count, KEPT]);
-        let values = empty(&logits, &[cut.planes(cut.cubes), number]);
+        let values = cut.slots(&logits, &[cut.planes(cut.cubes), number]);
         let blocks = classes.div_ceil(UNITS);
         let rows_of_part = count.div_ceil((PARTS * 16 / blocks).clamp(1, PARTS));
         let parts = if wide { count.div_ceil(rows_of_part) } else { cut.planes(cut.cubes) };
-        let sums = empty(&logits, &if f1 { vec![parts, 3, classes] } else { vec![1] });
+        let sums = cut.slots(&logits, &if f1 { vec![parts, 3, classes] } else { vec![1] });
         let kind = dtype_to_elem_type(logits.dtype);
         launched();
         rows::launch(
@@ -189,7 +204,7 @@ impl MixOps for CubeBackend {
         );
         let score_cubes = classes.div_ceil(UNITS / cut.lanes).min(CUBES);
         let slopes = empty(&logits, &[2, classes]);
-        let scores = empty(&logits, &[if f1 { cut.planes(score_cubes) } else { 1 }, number]);
+        let scores = cut.slots(&logits, &[if f1 { cut.planes(score_cubes) } else { 1 }, number]);
         if f1 && wide {
             launched();
             let [blocks, parts] = [blocks, parts].map(|n| u32::try_from(n).unwrap_or(u32::MAX));
@@ -216,10 +231,8 @@ impl MixOps for CubeBackend {
                 terms.clone().into_tensor_arg(),
                 slopes.clone().into_tensor_arg(),
                 scores.clone().into_tensor_arg(),
-                if wide { parts } else { cut.cubes },
                 count,
                 classes,
-                u32::from(!wide),
                 number,
             );
         }
@@ -236,8 +249,6 @@ impl MixOps for CubeBackend {
             sum.clone().into_tensor_arg(),
             each.clone().into_tensor_arg(),
             classes,
-            cut.cubes,
-            score_cubes,
             number,
         );
         (sum, each, stats, slopes)

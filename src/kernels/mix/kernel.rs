@@ -48,9 +48,12 @@ fn label_of(targets: &Tensor<f32>, row: usize, classes: usize) -> usize {
 
 /// The target of a class in a row before any smoothing.
 #[cube]
-pub(crate) fn target(targets: &Tensor<f32>, row: usize, class: usize, #[comptime] hard: bool) -> f32 {
+pub(crate) fn target(targets: &Tensor<f32>, row: usize, class: usize, classes: usize, #[comptime] hard: bool) -> f32 {
     if comptime!(hard) {
-        select(targets[row * targets.stride(0)] == f32::cast_from(class), 1.0f32, 0.0f32)
+        let label = targets[row * targets.stride(0)];
+        let hit = select(label == f32::cast_from(class), 1.0f32, 0.0f32);
+        // A label that is no class; not `!=`, which is false of NaN on some devices.
+        select(label == f32::cast_from(label_of(targets, row, classes)), hit, f32::NAN)
     } else {
         f32::cast_from(targets[row * targets.stride(0) + class * targets.stride(1)])
     }
@@ -77,14 +80,14 @@ fn row_weights(
                     let mut own = 0.0f32;
                     let mut class = UNIT_POS_PLANE as usize;
                     while class < classes {
-                        own += weights[term * classes + class] * target(targets, row, class, shape.hard);
+                        own += weights[term * classes + class] * target(targets, row, class, classes, shape.hard);
                         class += PLANE_DIM as usize;
                     }
                     weight = plane_sum(own);
                 } else {
                     weight = 0.0f32;
                     for class in 0..classes {
-                        weight += weights[term * classes + class] * target(targets, row, class, shape.hard);
+                        weight += weights[term * classes + class] * target(targets, row, class, classes, shape.hard);
                     }
                 }
             }
@@ -177,38 +180,30 @@ pub(crate) fn rows<F: Float>(
                 stats[row * KEPT + 2] = f32::cast_from(place);
             }
             row_weights(&mut weight_of, targets, terms, weights, row, classes, shape);
-            for term in 0..comptime!(shape.terms) {
-                let kind = u32::cast_from(terms[term * FIELDS]);
-                if kind != SOFT_F1 {
-                    let smoothing = terms[term * FIELDS + 2];
-                    let gamma = terms[term * FIELDS + 3];
-                    let alpha = terms[term * FIELDS + 4];
-                    let floor = smoothing / f32::cast_from(classes);
-                    let mut value = 0.0f32;
-                    if comptime!(shape.dense) {
-                        let mut class = lane;
-                        while class < classes {
-                            let z = f32::cast_from(logits[base + class * across]);
-                            let y = target(targets, row, class, shape.hard) * (1.0 - smoothing) + floor;
-                            let p = (z - top).exp() / sum;
-                            let q = select(class as u32 == place, rest / sum, 1.0 - p);
-                            value += cost(kind, gamma, alpha, y, p, q, z - top - log_sum);
-                            class += lanes;
-                        }
-                    } else if lane == 0 {
-                        let class = label_of(targets, row, classes);
-                        let z = f32::cast_from(logits[base + class * across]);
-                        let p = (z - top).exp() / sum;
-                        let q = select(class as u32 == place, rest / sum, 1.0 - p);
-                        value = cost(kind, gamma, alpha, 1.0f32, p, q, z - top - log_sum);
+            // All terms in one more walk over the classes, or at the target alone.
+            let mut class = lane;
+            let mut end = classes;
+            if comptime!(!shape.dense) {
+                class = label_of(targets, row, classes);
+                end = select(lane == 0, class + 1, class);
+            }
+            while class < end {
+                let z = f32::cast_from(logits[base + class * across]);
+                let own = target(targets, row, class, classes, shape.hard);
+                let p = (z - top).exp() / sum;
+                let q = select(class as u32 == place, rest / sum, 1.0 - p);
+                for term in 0..comptime!(shape.terms) {
+                    let kind = u32::cast_from(terms[term * FIELDS]);
+                    if kind != SOFT_F1 {
+                        let smoothing = terms[term * FIELDS + 2];
+                        let y = own * (1.0 - smoothing) + smoothing / f32::cast_from(classes);
+                        let gamma = terms[term * FIELDS + 3];
+                        let alpha = terms[term * FIELDS + 4];
+                        let value = cost(kind, gamma, alpha, y, p, q, z - top - log_sum);
+                        kept[term] += value * share * weight_of[term];
                     }
-                    if comptime!(shape.hard) {
-                        let label = targets[row * targets.stride(0)];
-                        // not `!=`, which is false of NaN on some devices
-                        value = select(label == f32::cast_from(label_of(targets, row, classes)), value, f32::NAN);
-                    }
-                    kept[term] += value * share * weight_of[term];
                 }
+                class += lanes;
             }
         }
         if comptime!(shape.f1 && !shape.wide) {
@@ -220,7 +215,7 @@ pub(crate) fn rows<F: Float>(
                 if inside {
                     let z = f32::cast_from(logits[base + class * across]);
                     chance = (z - top).exp() / (rest + 1.0);
-                    is = target(targets, row, class, shape.hard);
+                    is = target(targets, row, class, classes, shape.hard);
                 }
                 let hits = plane_sum(chance * is);
                 let chances = plane_sum(chance);
@@ -258,8 +253,6 @@ pub(crate) fn total(
     total: &mut Tensor<f32>,
     each: &mut Tensor<f32>,
     classes: usize,
-    cubes: usize,
-    score_cubes: usize,
     #[comptime] count: usize,
 ) {
     if PLANE_POS == 0 {
@@ -270,12 +263,12 @@ pub(crate) fn total(
             let mut own = 0.0f32;
             let mut at = UNIT_POS_PLANE as usize;
             if by_class {
-                while at < score_cubes * (UNITS / lanes) {
+                while at < scores.shape(0) {
                     own += scores[at * count + term];
                     at += lanes;
                 }
             } else {
-                while at < cubes * (UNITS / lanes) {
+                while at < values.shape(0) {
                     own += values[at * count + term];
                     at += lanes;
                 }
@@ -399,7 +392,7 @@ fn all_pulls(
     let p = (z - top).exp() / sum;
     let q = select(class == place, rest / sum, 1.0 - p);
     let log_p = z - top - log_one_plus(rest);
-    let y = target(targets, row, class, shape.hard);
+    let y = target(targets, row, class, classes, shape.hard);
     let mut all = 0.0f32;
     if comptime!(shape.f1) {
         all = p * (slopes[class] + slopes[classes + class] * y);

@@ -102,18 +102,19 @@ pub(crate) trait MixOps: Backend {
         mix: Arc<Mix>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let device = logits.device();
-        let shape = logits.shape();
+        let (shape, dtype) = (logits.shape(), logits.dtype());
         let hard = targets.shape().num_dims() == 1;
         let (logits, targets) = (to_host::<Self>(logits), to_host::<Self>(targets));
         let host = mix.on_host(&logits, &if hard { mix.shares(&targets) } else { targets });
         let tensor = |data| Self::float_from_data(data, &device);
         #[expect(clippy::cast_possible_truncation, reason = "networks work in single precision")]
         let gradient: Vec<f32> = host.gradient.iter().map(|&g| g as f32).collect();
+        let gradient = TensorData::new(gradient, shape).convert_dtype(dtype);
         let terms = host.terms.len();
         (
             tensor(TensorData::new(vec![host.value], [1])),
             tensor(TensorData::new(host.terms, [terms])),
-            tensor(TensorData::new(gradient, shape)),
+            tensor(gradient),
             tensor(TensorData::new(vec![0.0_f32], [1])),
         )
     }
@@ -194,9 +195,17 @@ impl<B: MixOps, C: CheckpointStrategy> MixOps for Autodiff<B, C> {
 /// The weighted sum of losses over a batch of logits `[rows, classes]`, the mean over the rows for all terms but the soft F1.
 ///
 /// Logits that are not finite, and targets that are no class, make the sum NaN. An empty batch costs 0.
+///
+/// # Panics
+/// If the targets are not one a row, or the columns are not the sum's classes.
 #[must_use]
 pub fn mix(mix: &Arc<Mix>, logits: Tensor<2>, targets: Targets) -> Mixed {
-    let [rows, _] = logits.dims();
+    let [rows, classes] = logits.dims();
+    let fit = match &targets {
+        Targets::Classes(labels) => labels.dims() == [rows],
+        Targets::Shares(shares) => shares.dims() == [rows, classes],
+    };
+    assert!(fit && classes == mix.classes, "invariant: each row of logits has a target, each column is a class");
     if rows == 0 {
         let terms = Tensor::zeros([mix.terms.len()], &logits.device());
         return Mixed { total: logits.sum(), terms };

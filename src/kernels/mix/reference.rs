@@ -70,7 +70,9 @@ impl Row {
         let top = (0..z.len()).max_by(|a, b| z[*a].total_cmp(&z[*b])).unwrap_or(0);
         let largest = z.get(top).copied().unwrap_or(f64::NAN);
         let shares: Vec<f64> = z.iter().map(|v| (v - largest).exp()).collect();
-        let others = sum_without(&shares, top);
+        // What is no number makes the whole row so, whatever clips it later.
+        let spoilt = if z.iter().all(|v| v.is_finite()) { 0.0 } else { f64::NAN };
+        let others = sum_without(&shares, top) + spoilt;
         let sum = shares.get(top).copied().unwrap_or(f64::NAN) + others;
         let p: Vec<f64> = shares.iter().map(|e| e / sum).collect();
         let q: Vec<f64> = p.iter().enumerate().map(|(k, p)| if k == top { others / sum } else { 1.0 - p }).collect();

@@ -29,7 +29,7 @@ pub(crate) fn columns<F: Float>(
         while row < end {
             let z = f32::cast_from(logits[row * logits.stride(0) + class * logits.stride(1)]);
             let p = (z - stats[row * KEPT]).exp() / (stats[row * KEPT + 1] + 1.0);
-            let y = target(targets, row, class, hard);
+            let y = target(targets, row, class, classes, hard);
             chance += p;
             hits += p * y;
             there += y;
@@ -50,17 +50,14 @@ pub(crate) fn by_class(
     terms: &Tensor<f32>,
     slopes: &mut Tensor<f32>,
     scores: &mut Tensor<f32>,
-    parts: usize,
     rows: usize,
     classes: usize,
-    by_plane: u32,
     #[comptime] count: usize,
 ) {
     let lanes = PLANE_DIM as usize;
     let planes = CUBE_COUNT * (UNITS / lanes);
     let plane = CUBE_POS * (UNITS / lanes) + PLANE_POS as usize;
-    // Narrow rows were summed by planes, `UNITS / lanes` of them in each of `parts` cubes.
-    let parts = select(by_plane == 1, parts * (UNITS / lanes), parts);
+    let parts = sums.shape(0);
     let of_classes = f32::cast_from(classes);
     let mut kept = Array::<f32>::new(count);
     for term in 0..count {

@@ -57,7 +57,7 @@ fn alike(backbone: Backbone, shapes: &Shapes) -> Option<usize> {
     let counted = |name: &&String| !name.starts_with(&head) && !name.ends_with(".num_batches_tracked");
     let theirs: BTreeSet<&String> = shapes.keys().filter(counted).collect();
     let device = Device::flex();
-    let forms = [Some(Network::new(backbone, 1, 0, &device)), Network::keras(backbone, 1, 0, &device)];
+    let forms = vec![Some(Network::new(backbone, 1, 0, &device)), Network::keras(backbone, 1, 0, &device)];
     let counts = forms.into_iter().flatten().filter_map(|network| {
         let ours: Shapes =
             slots(&network).into_iter().filter(|slot| !slot.in_head).map(|slot| (slot.name, slot.shape)).collect();
