@@ -204,8 +204,7 @@ const TRAIN: Block = Block {
             name: "accumulate",
             takes: Takes::Whole { from: 1, to: 65_536, counts: "batches a step" },
             default: "1",
-            about: "Batches whose gradients are averaged into one step of the optimiser: the step of a batch that many \
-                    times as large, in the memory of one. Batch normalisation and `soft_f1` still see one batch at a time.",
+            about: "Batches averaged into one step of the optimiser; batch norm and `soft_f1` still see one at a time.",
         },
         Setting {
             name: "sampler",

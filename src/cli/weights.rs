@@ -255,6 +255,15 @@ mod with_engine {
             return Err(refuse(Outcomes::Failed, &format!("{} cannot be written: {error}", to.display()), None));
         }
         let head = made.report.head_classes.map_or_else(|| "no head".to_owned(), |n| format!("a head of {n} classes"));
+        if made.keras {
+            talk(
+                "note: a file does not say how its library prepared images, and studies go on preparing them as timm's",
+            );
+            talk(
+                "  weights want. `normalize` has no word for 0 to 255 (qubvel's ResNets) nor for Caffe's means (VGG, Keras's",
+            );
+            talk("  ResNets): such first weights start further from their own images than they should.");
+        }
         talk(&format!("{}: {} tensors, {head}; use it with", made.backbone.name(), made.report.loaded));
         Ok(print(&format!("{}(weights = file(\"{}\"))\n", made.backbone.name(), to.display())))
     }

@@ -24,6 +24,8 @@ pub struct Imported {
     pub report: Report,
     /// The safetensors file.
     pub bytes: Vec<u8>,
+    /// Does the network take the form that the Keras libraries give it?
+    pub keras: bool,
 }
 
 /// Reads a file of `torch.save`, an `.h5` of the Keras libraries or an `.npz` of vit-keras; `backbone` is what it must
@@ -45,7 +47,7 @@ pub fn import(bytes: &[u8], backbone: Option<Backbone>) -> Result<Imported, Weig
     write::note_form(form, &mut metadata);
     let bytes = write::file(tensors, metadata)?;
     let (backbone, report) = verify(&bytes, Some(backbone))?;
-    Ok(Imported { backbone, report, bytes })
+    Ok(Imported { backbone, report, bytes, keras: form == Flavour::Keras })
 }
 
 fn of_torch(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, WeightsError> {
