@@ -356,8 +356,7 @@ pub const RUN: Block = Block {
             name: "workers",
             takes: Takes::Whole { from: 1, to: 256, counts: "processes" },
             default: "1",
-            about: "Folds and variants that are trained side by side, each in a process of its own: on GPUs from the \
-                    device's number on, one each; on the CPU they share the threads. Results are the same.",
+            about: "Folds and variants trained side by side, a process each: on a GPU each, or sharing the CPU; results are the same.",
         },
     ],
     later: &["slurm", "scratch", "precision"],
