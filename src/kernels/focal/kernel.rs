@@ -1,7 +1,7 @@
 //! What one class of one row costs, and what pulls at its logit: focal loss and its simpler relatives.
 //!
 //! The formulas are those of `reference.rs`, in single precision: probabilities and their complements come from sums
-//! that do not cancel, see [`super::super::mix::kernel`].
+//! that do not cancel, see `mix/kernel.rs`.
 
 use cubecl::prelude::*;
 

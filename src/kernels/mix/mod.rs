@@ -1,6 +1,6 @@
 //! The weighted sum of a study's losses as one operation forward and one backward, whatever its terms.
 //!
-//! On GPUs the kernels beside this file run it ([`device`]); on the processor [`reference`] does. README.md counts what is read
+//! On GPUs the kernels beside this file run it (`device.rs`); on the processor `reference.rs` does. README.md counts what is read
 //! and written.
 
 #[cfg(feature = "gpu")]
