@@ -381,7 +381,7 @@ impl Dag {
                 },
                 &before,
             );
-            let scored: Vec<usize> = roles.evaluation.iter().chain(&roles.holdout).copied().collect();
+            let scored: Vec<usize> = roles.scored(study).collect();
             predictions.push(self.add(
                 of,
                 Work::Predict(fold),

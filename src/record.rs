@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::data::FlowStep;
-use crate::study::{Metric, Study, Unit};
+use crate::study::{Metric, OperatingPoint, Rate, Study, Unit};
 
 /// Version of the format; 2 brought intervals, slices and variants. [`read`] refuses every other one by name.
 pub const RECORD_VERSION: u32 = 2;
@@ -328,6 +328,55 @@ pub struct Evaluation {
     pub intervals: Option<Intervals>,
     /// Figures of parts of the patients, one a column that the study names.
     pub slices: Vec<SliceTable>,
+    /// Figures at thresholds, by the study's unit, one an operating point that the study names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operating: Vec<Operating>,
+}
+
+/// What is found at thresholds that validation patients chose.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Operating {
+    /// What the thresholds were chosen for.
+    pub point: OperatingPoint,
+    /// Mean over the classes that have both rates.
+    pub mean: Reached,
+    /// Of each class against the rest.
+    pub classes: Vec<Reached>,
+    /// Of each trained fold.
+    pub thresholds: Vec<FoldThresholds>,
+}
+
+/// Both sides of a threshold, on the out-of-fold patients; `None` where nobody counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Reached {
+    /// Share of the class that was found.
+    pub sensitivity: Option<f64>,
+    /// Share of the others that was not.
+    pub specificity: Option<f64>,
+    /// Its interval, if the study asks.
+    pub sensitivity_interval: Option<Interval>,
+    /// Its interval, if the study asks.
+    pub specificity_interval: Option<Interval>,
+}
+
+impl Reached {
+    /// One side and its interval.
+    #[must_use]
+    pub fn of(&self, rate: Rate) -> (Option<f64>, Option<Interval>) {
+        match rate {
+            Rate::Sensitivity => (self.sensitivity, self.sensitivity_interval),
+            Rate::Specificity => (self.specificity, self.specificity_interval),
+        }
+    }
+}
+
+/// From which probability on each class counts as found, in one fold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FoldThresholds {
+    /// The fold.
+    pub fold: u32,
+    /// One a class; `None`: the fold's validation patients could not choose one.
+    pub thresholds: Vec<Option<f64>>,
 }
 
 /// Intervals of every figure: whole patients are drawn with replacement, whatever the figures count.

@@ -908,6 +908,9 @@ pub struct Evaluate {
     pub primary: Metric,
     /// What else the report shows first; everything is computed anyway.
     pub metrics: Vec<Metric>,
+    /// Figures at thresholds that the validation patients choose, in the order of `metrics`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operating: Vec<OperatingPoint>,
     /// Is the headline counted a patient (mean probability) or an image?
     pub unit: Unit,
     /// How the intervals are made; `None`: there are none.
@@ -980,6 +983,52 @@ pub enum Metric {
     LogLoss,
     /// Expected calibration error, 15 equal bins of the top probability.
     Ece,
+}
+
+/// `sensitivity(at = specificity(90%))`, or the other way round.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct OperatingPoint {
+    /// What each class's threshold is chosen for; the other of the two is the figure.
+    pub fixed: Rate,
+    /// The least of it that is reached on the validation patients, 0..1.
+    pub share: f64,
+}
+
+/// One side of a threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rate {
+    /// Share of a class that reaches its threshold.
+    Sensitivity,
+    /// Share of the other classes that stays below it.
+    Specificity,
+}
+
+impl Rate {
+    /// As the language calls it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sensitivity => "sensitivity",
+            Self::Specificity => "specificity",
+        }
+    }
+
+    /// The other side.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Sensitivity => Self::Specificity,
+            Self::Specificity => Self::Sensitivity,
+        }
+    }
+}
+
+/// In words, `sensitivity at a specificity of 0.9`.
+impl std::fmt::Display for OperatingPoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} at a {} of {}", self.fixed.other().name(), self.fixed.name(), self.share)
+    }
 }
 
 /// A fixed operation of test-time augmentation.

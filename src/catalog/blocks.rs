@@ -252,7 +252,7 @@ const EVALUATE: Block = Block {
         },
         Setting {
             name: "metrics",
-            takes: Takes::Operations(&metrics::METRICS),
+            takes: Takes::Operations(&metrics::FIGURES),
             default: "[accuracy, balanced_accuracy, auroc]",
             about: "What the report shows beside it.",
         },

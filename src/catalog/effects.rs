@@ -87,11 +87,22 @@ pub fn effect(family: &str, operation: &str, word: Option<&str>) -> Option<Effec
         ("sampler", "shuffled") => Effect { random: true, order: true, ..BY_ITSELF },
         ("sampler", "balanced") => Effect { random: true, order: true, ..fitted(Over::Training) },
         ("choice of epoch", "last") => BY_ITSELF,
-        ("metric", _) => JUDGES,
+        // A threshold is chosen before it is applied.
+        ("figure", "sensitivity" | "specificity") => fitted(Over::Watched),
+        ("metric" | "figure", _) => JUDGES,
         ("headline", "best") => fitted(Over::Scored),
-        ("unit" | "acceptance" | "test" | "way to make intervals" | "slice" | "pool" | "fixed operation", _) => {
-            BY_ITSELF
-        }
+        (
+            "unit"
+            | "acceptance"
+            | "test"
+            | "way to make intervals"
+            | "slice"
+            | "pool"
+            | "fixed operation"
+            | "fixed specificity"
+            | "fixed sensitivity",
+            _,
+        ) => BY_ITSELF,
         (_, _) => return None,
     };
     Some(effect)

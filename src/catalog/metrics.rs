@@ -1,35 +1,87 @@
 //! Figures a report can lead with, and what counts as one.
 
-use super::{Family, Operation, Takes, number, required, word};
+use super::{Family, Operation, Parameter, Takes, number, required, word};
 
 const fn metric(name: &'static str, about: &'static str, examples: &'static [&'static str]) -> Operation {
     Operation { name, about, parameters: &[], later: &[], source: "", examples }
 }
 
-/// `evaluate.primary`, `evaluate.metrics`
-pub const METRICS: Family = Family {
-    one: "metric",
-    many: "metrics",
-    operations: &[
-        metric("macro_f1", "Mean F1 of the classes over pooled counts.", &["macro_f1"]),
-        metric("balanced_accuracy", "Mean recall of the classes.", &["balanced_accuracy"]),
-        metric("accuracy", "Share of right answers.", &["accuracy"]),
-        metric("auroc", "Mean one-against-rest area under the ROC curve.", &["auroc"]),
-        metric("log_loss", "Mean negative log-probability of the true class.", &["log_loss"]),
-        metric("ece", "Expected calibration error over 15 equal bins.", &["ece"]),
-    ],
-    later: &[
-        "sensitivity",
+const PLAIN: [Operation; 6] = [
+    metric("macro_f1", "Mean F1 of the classes over pooled counts.", &["macro_f1"]),
+    metric("balanced_accuracy", "Mean recall of the classes.", &["balanced_accuracy"]),
+    metric("accuracy", "Share of right answers.", &["accuracy"]),
+    metric("auroc", "Mean one-against-rest area under the ROC curve.", &["auroc"]),
+    metric("log_loss", "Mean negative log-probability of the true class.", &["log_loss"]),
+    metric("ece", "Expected calibration error over 15 equal bins.", &["ece"]),
+];
+
+const LATER: &[&str] = &["auprc", "kappa", "mcc", "brier", "micro_f1", "weighted_f1", "precision", "recall"];
+
+/// `evaluate.primary`
+pub const METRICS: Family = Family { one: "metric", many: "metrics", operations: &PLAIN, later: LATER };
+
+/// A share that a class must reach on the validation patients.
+const REACHED: Takes = Takes::Share { from: 0.01, to: 0.999 };
+
+const REACHES: &[Parameter] = &[required("share", REACHED, "the least that is reached on the validation patients")];
+
+const fn fixed(name: &'static str, about: &'static str, examples: &'static [&'static str]) -> Operation {
+    Operation { name, about, parameters: REACHES, later: &[], source: "", examples }
+}
+
+/// `evaluate.metrics[..].at` of a sensitivity
+pub const SPECIFICITIES: Family = Family {
+    one: "fixed specificity",
+    many: "fixed specificities",
+    operations: &[fixed(
         "specificity",
-        "auprc",
-        "kappa",
-        "mcc",
-        "brier",
-        "micro_f1",
-        "weighted_f1",
-        "precision",
-        "recall",
+        "Share of the other classes that stays below the threshold.",
+        &["specificity(90%)"],
+    )],
+    later: &[],
+};
+
+/// `evaluate.metrics[..].at` of a specificity
+pub const SENSITIVITIES: Family = Family {
+    one: "fixed sensitivity",
+    many: "fixed sensitivities",
+    operations: &[fixed("sensitivity", "Share of the class that reaches the threshold.", &["sensitivity(95%)"])],
+    later: &[],
+};
+
+const fn at(family: &'static Family) -> Parameter {
+    required("at", Takes::Operation(family), "what each class's threshold is chosen for, on the validation patients")
+}
+
+/// `evaluate.metrics`
+pub const FIGURES: Family = Family {
+    one: "figure",
+    many: "figures",
+    operations: &[
+        PLAIN[0],
+        PLAIN[1],
+        PLAIN[2],
+        PLAIN[3],
+        PLAIN[4],
+        PLAIN[5],
+        Operation {
+            name: "sensitivity",
+            about: "Of each class against the rest: the share found, with a threshold that the validation patients chose.",
+            parameters: &[at(&SPECIFICITIES)],
+            later: &[],
+            source: "",
+            examples: &["sensitivity(at = specificity(90%))"],
+        },
+        Operation {
+            name: "specificity",
+            about: "Of each class against the rest: the share of others spared, at a threshold that the validation patients chose.",
+            parameters: &[at(&SENSITIVITIES)],
+            later: &[],
+            source: "",
+            examples: &["specificity(at = sensitivity(95%))"],
+        },
     ],
+    later: LATER,
 };
 
 /// `evaluate.tta`

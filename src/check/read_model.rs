@@ -16,8 +16,8 @@ use crate::catalog::{Block as Table, Takes, blocks, metrics};
 use crate::diag::Problems;
 use crate::study::{
     Augment, Backbone, Bootstrap, Changed, ClassWeights, Data, EarlyStop, Evaluate, Filter, Fit, Freeze, Group, Head,
-    Images, IntervalMethod, KeepEpoch, LossKind, LossTerm, Metric, Model, Normalize, Optimizer, Pooling, Prepare,
-    Sampler, Schedule, Slice, Train, Unit, Watch, Weights,
+    Images, IntervalMethod, KeepEpoch, LossKind, LossTerm, Metric, Model, Normalize, OperatingPoint, Optimizer,
+    Pooling, Prepare, Rate, Sampler, Schedule, Slice, Train, Unit, Watch, Weights,
 };
 
 fn table(name: &str) -> &'static Table {
@@ -331,9 +331,9 @@ fn sampler(reader: &mut Reader<'_>, data: &Data) -> Sampler {
 /// Reads `evaluate { }`.
 pub(super) fn evaluate(reader: &mut Reader<'_>, group: &Group) -> Evaluate {
     let primary = reader.operation(table("evaluate"), "primary").as_ref().and_then(metric).unwrap_or(Metric::MacroF1);
-    let metrics = match reader.operations(table("evaluate"), "metrics") {
-        Some(all) => all.iter().filter_map(metric).collect(),
-        None => vec![Metric::Accuracy, Metric::BalancedAccuracy, Metric::Auroc],
+    let (metrics, operating) = match reader.operations(table("evaluate"), "metrics") {
+        Some(all) => (all.iter().filter_map(metric).collect(), all.iter().filter_map(operating).collect()),
+        None => (vec![Metric::Accuracy, Metric::BalancedAccuracy, Metric::Auroc], Vec::new()),
     };
     let unit = match reader.operation(table("evaluate"), "unit") {
         Some(bound) if bound.operation.name == "patient" => Unit::Patient,
@@ -362,7 +362,7 @@ pub(super) fn evaluate(reader: &mut Reader<'_>, group: &Group) -> Evaluate {
         None => Some(Bootstrap { replicates: 1000, level: 0.95, method: IntervalMethod::Percentile }),
         Some(bound) => bootstrap(&bound),
     };
-    Evaluate { primary, metrics, unit, intervals, slices: slices(reader), leak, tta }
+    Evaluate { primary, metrics, operating, unit, intervals, slices: slices(reader), leak, tta }
 }
 
 fn bootstrap(bound: &Bound) -> Option<Bootstrap> {
@@ -429,6 +429,16 @@ fn edges(bound: &Bound, problems: &mut Problems) -> Option<Vec<f64>> {
         return None;
     }
     Some(edges)
+}
+
+/// The operating point that an operation names.
+fn operating(bound: &Bound) -> Option<OperatingPoint> {
+    let fixed = match bound.operation.name {
+        "sensitivity" => Rate::Specificity,
+        "specificity" => Rate::Sensitivity,
+        _ => return None,
+    };
+    Some(OperatingPoint { fixed, share: bound.operation("at")?.number("share")? })
 }
 
 /// The metric that an operation names.

@@ -240,6 +240,11 @@ fn leakage(world: World<'_>, study: &Study, dataset: Option<&Dataset>, reader: &
     {
         facts.first_weights = Some(datasets::title(trained_on).to_owned());
     }
+    if let (Weights::File { path, .. }, Some(dataset)) = (&study.model.weights, dataset)
+        && data::seen::read(world.host, &world.base.join(path)).is_some_and(|note| data::seen::met(&note, dataset))
+    {
+        facts.first_weights = Some("images of this very study, as the file itself notes".to_owned());
+    }
     let context = leakage::Context {
         facts: &facts,
         places: &reader.places,

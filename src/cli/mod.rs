@@ -353,7 +353,7 @@ impl Loaded {
     /// Each warning as `W0502 sentence`, for the report.
     #[cfg(feature = "run")]
     fn warnings(&self) -> Vec<String> {
-        self.warnings.sorted().iter().map(|d| format!("{} {}", d.code.id(), d.message)).collect()
+        self.warnings.sentences().collect()
     }
 
     /// The variant that `--variant` names, or the first, and its images.

@@ -104,6 +104,8 @@ impl Progress {
                 }
             }
             Event::Note(text) => self.line(&text),
+            // drawn by whoever has the study's text
+            Event::Warned(_) => {}
         }
     }
 
@@ -174,6 +176,14 @@ impl Progress {
                     talk(text);
                 }
             }
+        }
+    }
+
+    /// Lets something else be written between what this writes.
+    pub(super) fn beside(&self, write: impl FnOnce()) {
+        match &self.form {
+            Form::Bars(all, _) => all.suspend(write),
+            Form::Quiet | Form::Plain { .. } => write(),
         }
     }
 

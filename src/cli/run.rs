@@ -243,7 +243,10 @@ mod with_engine {
             &plan,
             &context,
             &chosen,
-            &mut |event: Event| locked(&progress).on(event),
+            &mut |event: Event| match event {
+                Event::Warned(problems) => locked(&progress).beside(|| arguments.study.tell(&loaded.map, &problems)),
+                event => locked(&progress).on(event),
+            },
             &mut |variant, finished| {
                 let mut progress = locked(&progress);
                 let steps = progress.of_variant().to_vec();
@@ -479,7 +482,7 @@ mod with_engine {
         fn variant(&self, index: usize, within: &str, finished: &Finished, timing: &Timing) -> Result<(), RunError> {
             let record = serde_json::to_vec_pretty(&finished.record).map_err(|error| unwritable("record", &error))?;
             let columns = finished.record.study.evaluate.columns();
-            let table = predictions::to_csv(&finished.record.classes, &columns, &finished.predictions);
+            let table = predictions::to_csv(&finished.record.classes, &columns, &finished.predictions, "fold");
             let page = report::render(&finished.record, Format::Html);
             let mut files = self.sources();
             files.extend([
@@ -487,6 +490,10 @@ mod with_engine {
                 ("predictions.csv".to_string(), table.into_bytes()),
                 ("report.html".to_string(), page.clone().into_bytes()),
             ]);
+            if !finished.validation.is_empty() {
+                let table = predictions::to_csv(&finished.record.classes, &columns, &finished.validation, "validation");
+                files.push(("validation.csv".to_string(), table.into_bytes()));
+            }
             for (fold, model) in &finished.models {
                 files.push((format!("models/fold-{fold}.safetensors"), model.clone()));
             }

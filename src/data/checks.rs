@@ -1,12 +1,13 @@
 //! What the numbers of a data set mean for its study: too few patients of a class, one patient for a class, batches
-//! without a class, an easy headline (E0206, E0306, W0303, W0307, W0311, W0502, W0506, W0602).
+//! without a class, an easy headline (E0206, W0207, E0306, W0303, W0307,
+//! W0311, W0502, W0506, W0602, W0606).
 
 use std::collections::BTreeMap;
 
 use crate::diag::{Problems, TooFew};
 use crate::study::{Augment, ClassWeights, FoldKind, Group, LossKind, Metric, Places, Sampler, Study};
 
-use super::{Dataset, class_counts};
+use super::{Dataset, Image, class_counts};
 
 /// A patient column is called a row id from this many rows.
 const ROW_ID_FROM: u32 = 20;
@@ -19,6 +20,11 @@ const EMPTY_BATCHES: f64 = 0.15;
 /// Largest class to smallest from which accuracy as the headline is warned about.
 const UNBALANCED: u32 = 3;
 
+/// From this many patients on a rare class is easily overlooked...
+const LARGE_STUDY: usize = 200;
+/// ... if fewer patients than this have it: a share of a half among 34 is known to 0.14 either way.
+const WIDE_BELOW: usize = 35;
+
 /// Tells of everything in the data set that makes the study impossible or its figures doubtful.
 pub fn check(study: &Study, dataset: &Dataset, places: &Places, problems: &mut Problems) {
     let patients = patients_by_class(dataset);
@@ -29,6 +35,7 @@ pub fn check(study: &Study, dataset: &Dataset, places: &Places, problems: &mut P
     dominating_patients(study, dataset, &patients, places, problems);
     soft_f1(study, dataset, places, problems);
     easy_accuracy(study, dataset, places, problems);
+    wide_intervals(dataset, &patients, places, problems);
     class_weights(study, dataset, places, problems);
     sides(study, dataset, places, problems);
     predicted(dataset, places, problems);
@@ -131,29 +138,46 @@ fn row_ids(study: &Study, dataset: &Dataset, places: &Places, problems: &mut Pro
     }
 }
 
+/// E0206, W0207: one file in rows of two patients, or of one patient and two labels.
 fn same_file_twice(study: &Study, dataset: &Dataset, places: &Places, problems: &mut Problems) {
     if study.data.image.is_none() {
         return;
     }
     let mut named: Vec<usize> = (0..dataset.images.len()).collect();
     named.sort_by_key(|index| dataset.images.get(*index).map(|image| image.name.as_str()));
-    let mut shared = Vec::new();
+    let (mut shared, mut doubted) = (Vec::new(), Vec::new());
     for pair in named.windows(2) {
         let [first, second] = pair else { continue };
         let (Some(first), Some(second)) = (dataset.images.get(*first), dataset.images.get(*second)) else { continue };
-        if first.name == second.name && first.patient != second.patient {
+        if first.name != second.name {
+            continue;
+        }
+        if first.patient != second.patient {
             shared.push((first, second));
+        } else if first.label != second.label {
+            doubted.push((first, second));
         }
     }
-    let Some((first, second)) = shared.iter().min_by_key(|(first, second)| (first.row, second.row)) else { return };
-    let patient = |number: u32| dataset.patients.get(number as usize).map_or("", String::as_str);
-    problems.same_file_twice(
-        &first.name,
-        (patient(first.patient), first.row),
-        (patient(second.patient), second.row),
-        shared.len() - 1,
-        places.nearest("data.group"),
-    );
+    let earliest = |(first, second): &&(&Image, &Image)| (first.row, second.row);
+    if let Some((first, second)) = shared.iter().min_by_key(earliest) {
+        let patient = |number: u32| dataset.patients.get(number as usize).map_or("", String::as_str);
+        problems.same_file_twice(
+            &first.name,
+            (patient(first.patient), first.row),
+            (patient(second.patient), second.row),
+            shared.len() - 1,
+            places.nearest("data.group"),
+        );
+    }
+    if let Some((first, second)) = doubted.iter().min_by_key(earliest) {
+        let label = |image: &Image| dataset.classes.get(image.label as usize).map_or("", String::as_str);
+        problems.two_labels(
+            (&first.name, &second.name),
+            (label(first), label(second)),
+            doubted.len() - 1,
+            places.nearest("data.label"),
+        );
+    }
 }
 
 fn few_patients(
@@ -319,9 +343,42 @@ fn easy_accuracy(study: &Study, dataset: &Dataset, places: &Places, problems: &m
     }
 }
 
+/// Half the width of a 90 % interval of a share near a half, by the normal approximation: `1.645 * sqrt(0.25 / n)`.
+fn half_width(patients: usize) -> f64 {
+    1.645 * (0.25 / f64::from(u32::try_from(patients.max(1)).unwrap_or(u32::MAX))).sqrt()
+}
+
+/// W0606: of a rare class in a large study little can be said, however narrow the headline's interval is.
+fn wide_intervals(dataset: &Dataset, patients_of: &[BTreeMap<u32, usize>], places: &Places, problems: &mut Problems) {
+    if dataset.patients.len() < LARGE_STUDY {
+        return;
+    }
+    let mut rare: Vec<(usize, &str)> = patients_of
+        .iter()
+        .map(BTreeMap::len)
+        .zip(dataset.classes.iter().map(String::as_str))
+        .filter(|(patients, _)| *patients < WIDE_BELOW)
+        .collect();
+    rare.sort();
+    if let Some(((patients, class), others)) = rare.split_first() {
+        let counted = patients_of.iter().map(BTreeMap::len).zip(&dataset.classes);
+        let neighbour = counted.filter(|(_, other)| other.as_str() != *class).min().map(|(_, other)| other.as_str());
+        let neighbour = neighbour.filter(|_| dataset.classes.len() > 2);
+        let others: Vec<&str> = others.iter().map(|(_, class)| *class).collect();
+        let at = places.get("data.classes").or_else(|| places.nearest("data.label"));
+        problems.interval_will_be_wide((class, *patients), half_width(*patients), &others, neighbour, at);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_designs_own_example_of_a_wide_interval() {
+        // "34 patients with Hernia: expect 0.14 on its F1"
+        assert!((half_width(34) - 0.14).abs() < 0.0015);
+    }
 
     #[test]
     fn batches_without_a_class_are_counted_without_replacement() {

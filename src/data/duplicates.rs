@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::images::fingerprint::{Fingerprint, LEAST_CORRELATION, MOST_BITS};
 
 /// Two images that show the same, by their places, `first < second`.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Copies {
     /// The one that comes first.
     pub first: usize,
@@ -79,7 +80,7 @@ mod tests {
         let level = |at: usize| (at % 24 * (scene * 7 + 3) + at / 24 * (scene * 5 + 11)) % 200 + number % 10;
         let data = (0..24 * 24).map(|at| u8::try_from(level(at)).unwrap_or(255)).collect();
         let kind = Kind { width: 24, height: 24, channels: 1, bits: 8 };
-        Some(Fingerprint::of_pixels(kind, Pixels { width: 24, height: 24, channels: 1, data }))
+        Some(Fingerprint::of_pixels(kind, &Pixels { width: 24, height: 24, channels: 1, data }))
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod files;
 mod keep;
 mod labels;
 mod limit;
+pub mod seen;
 mod source;
 pub mod table;
 #[cfg(test)]

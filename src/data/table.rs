@@ -97,10 +97,12 @@ pub fn is_missing(text: &str) -> bool {
 }
 
 /// A cell as a finite decimal number: leading zeros, a sign, a point and an exponent may be there, and a comma
-/// in place of the point. Nothing else: `058Y` and `inf` are texts.
+/// in place of the point. Nothing else: `058Y` and `inf` are texts, and so is `1,234` ([`is_ambiguous`]).
 #[must_use]
 pub fn number(text: &str) -> Option<f64> {
-    if !text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b',' | b'e' | b'E')) {
+    if is_ambiguous(text)
+        || !text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b',' | b'e' | b'E'))
+    {
         return None;
     }
     let parsed = match text.split_once(',') {
@@ -108,6 +110,15 @@ pub fn number(text: &str) -> Option<f64> {
         None => text.parse::<f64>(),
     };
     parsed.ok().filter(|number| number.is_finite())
+}
+
+/// Is it a thousand to some readers and a fraction to others: one to three digits, a comma, three digits?
+#[must_use]
+pub fn is_ambiguous(text: &str) -> bool {
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    text.trim_start_matches(['+', '-']).split_once(',').is_some_and(|(whole, part)| {
+        matches!(whole.len(), 1..=3) && !whole.starts_with('0') && part.len() == 3 && digits(whole) && digits(part)
+    })
 }
 
 /// The columns of a table that a study uses, and others that hold few different cells.
@@ -175,10 +186,18 @@ mod tests {
 
     #[test]
     fn numbers_are_plain_decimals() {
-        for (text, value) in [("058", 58.0), ("-1.5", -1.5), ("2,5", 2.5), ("1e3", 1000.0), ("+7", 7.0)] {
+        for (text, value) in [
+            ("058", 58.0),
+            ("-1.5", -1.5),
+            ("2,5", 2.5),
+            ("0,125", 0.125),
+            ("1234,567", 1234.567),
+            ("1e3", 1000.0),
+            ("+7", 7.0),
+        ] {
             assert_eq!(number(text), Some(value), "{text}");
         }
-        for text in ["058Y", "inf", "nan", "", "1,2,3", "0x10", "1 000", "-", "1e999"] {
+        for text in ["058Y", "inf", "nan", "", "1,2,3", "1,234", "-12,500", "0x10", "1 000", "-", "1e999"] {
             assert_eq!(number(text), None, "{text}");
         }
     }

@@ -574,6 +574,7 @@ fn study() -> Study {
             keep: KeepEpoch::Last,
         },
         evaluate: Evaluate {
+            operating: vec![],
             primary: Metric::MacroF1,
             metrics: vec![],
             unit: Unit::Image,
@@ -729,6 +730,13 @@ fn one_patient_who_is_most_of_a_class() {
 #[test]
 fn soft_f1_on_rare_classes() {
     let rare = dataset(&balanced(&[490, 10]), 2);
+    // 10 of 500 patients have it: that is told as well, and whatever the batch is
+    let check = |study: &Study, dataset: &Dataset| -> Vec<Diagnostic> {
+        let (wide, others) = check(study, dataset).into_iter().partition(|problem| problem.code == Code::W0606);
+        let wide: Vec<Diagnostic> = wide;
+        assert_eq!(told(&wide).1, "10 patients with `c1`: little can be said of it");
+        others
+    };
     let problems = check(&study(), &rare);
     let (code, message, labels) = told(&problems);
     assert_eq!((code, message), (Code::W0502, "`soft_f1` will often see no `c1` in a batch"));

@@ -98,7 +98,7 @@ impl Diagnostic {
 }
 
 /// Everything found wrong so far. Sentences live in `words/`, one method a problem.
-#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problems {
     list: Vec<Diagnostic>,
 }
@@ -172,6 +172,11 @@ impl Problems {
     #[must_use]
     pub fn has(&self, code: Code) -> bool {
         self.list.iter().any(|d| d.code == code)
+    }
+
+    /// Each as `W0502 sentence`, in order of place.
+    pub fn sentences(&self) -> impl Iterator<Item = String> {
+        self.sorted().into_iter().map(|problem| format!("{} {}", problem.code.id(), problem.message))
     }
 
     /// All of them in order of place (those with no place first).

@@ -20,6 +20,7 @@ use crate::data::Origin;
 use crate::diag::Problems;
 use crate::graph::Work;
 use crate::host::Host;
+use crate::leakage;
 use crate::nn::Network;
 use crate::nn::weights::{self, Found, Head, HubError, Repository, WeightsError};
 use crate::plan::{Plan, Planned};
@@ -89,6 +90,8 @@ pub enum Event {
     },
     /// Something worth knowing.
     Note(String),
+    /// What was found in the images.
+    Warned(Problems),
 }
 
 /// Why a run ended without a result. What was finished before is in the store.
@@ -140,6 +143,8 @@ pub struct Finished {
     pub record: RunRecord,
     /// One row an image.
     pub predictions: Vec<Prediction>,
+    /// What each fold's network says of the patients who chose its thresholds; empty where none are asked for.
+    pub validation: Vec<Prediction>,
     /// A model a trained fold, as safetensors.
     pub models: Vec<(u32, Vec<u8>)>,
 }
@@ -262,23 +267,26 @@ pub fn run(
 fn attempt(runner: &Runner<'_, '_>) -> Result<Finished, RunError> {
     let (variant, context) = (runner.variant, runner.context);
     let prepared = runner.prepare()?;
+    let found = runner.twice(&prepared)?;
     let features = runner.features(&prepared.set)?;
     let mut folds: Vec<FoldRecord> = Vec::new();
     let mut models = Vec::new();
     let mut holdout: BTreeMap<usize, Vec<Vec<f32>>> = BTreeMap::new();
     let mut predictions: BTreeMap<usize, (u32, Vec<f32>)> = BTreeMap::new();
+    let mut validation: Vec<Prediction> = Vec::new();
     for fold in variant.trained.iter().copied() {
         if context.stop.load(Ordering::Relaxed) {
             return Err(RunError::Interrupted);
         }
         let trained = runner.train(fold, &prepared.set, features.as_deref())?;
         let scored = runner.predict(fold, &prepared.set, &trained)?;
-        let roles = variant.folds.roles(fold);
-        for (image, probabilities) in roles.evaluation.iter().chain(&roles.holdout).zip(scored) {
-            if variant.folds.fold.get(*image).copied().flatten().is_some() {
-                predictions.insert(*image, (fold, probabilities));
-            } else {
-                holdout.entry(*image).or_default().push(probabilities);
+        for (image, probabilities) in variant.folds.roles(fold).scored(&variant.study).zip(scored) {
+            match variant.folds.fold.get(image).copied().flatten() {
+                Some(of) if of == fold => {
+                    predictions.insert(image, (fold, probabilities));
+                }
+                Some(_) => validation.extend(row(variant, image, Some(fold), probabilities)),
+                None => holdout.entry(image).or_default().push(probabilities),
             }
         }
         folds.push(trained.record);
@@ -287,7 +295,9 @@ fn attempt(runner: &Runner<'_, '_>) -> Result<Finished, RunError> {
     let predictions = out_of_fold(variant, predictions, &holdout);
     let classes = variant.dataset.classes.len();
     let (evaluate, seed) = (&variant.study.evaluate, variant.study.seed);
+    let choosing = if leakage::thresholds_of_reported_fold(&variant.study) { &predictions } else { &validation };
     let evaluation = Evaluation {
+        operating: stats::operating(classes, choosing, &predictions, evaluate, seed),
         intervals: evaluate.intervals.and_then(|ask| stats::intervals(classes, &predictions, &ask, seed)),
         slices: stats::slices(classes, &predictions, evaluate, seed),
         ..stats::evaluate(classes, &predictions)
@@ -310,9 +320,9 @@ fn attempt(runner: &Runner<'_, '_>) -> Result<Finished, RunError> {
         },
         folds,
         evaluation,
-        warnings: context.warnings.clone(),
+        warnings: context.warnings.iter().cloned().chain(found.sentences()).collect(),
     };
-    Ok(Finished { record, predictions, models })
+    Ok(Finished { record, predictions, validation, models })
 }
 
 /// The out-of-fold table, in the data set's order; a hold-out image gets the mean of the folds' probabilities.
@@ -326,24 +336,22 @@ fn out_of_fold(
     for (image, votes) in holdout {
         all.insert(*image, (None, mean(votes)));
     }
-    let columns = variant.study.evaluate.columns();
-    let mut rows = Vec::with_capacity(all.len());
-    for (index, (fold, probabilities)) in all {
-        let Some(image) = variant.dataset.images.get(index) else { continue };
-        rows.push(Prediction {
-            image: image.name.clone(),
-            patient: variant.dataset.patients.get(image.patient as usize).cloned().unwrap_or_default(),
-            fold,
-            label: image.label,
-            probabilities,
-            columns: columns
-                .iter()
-                .map(|column| variant.dataset.columns.get(*column).and_then(|cells| cells.get(index)))
-                .map(|cell| cell.cloned().unwrap_or_default())
-                .collect(),
-        });
-    }
-    rows
+    all.into_iter().filter_map(|(image, (fold, probabilities))| row(variant, image, fold, probabilities)).collect()
+}
+
+/// An image's row in a table of predictions.
+fn row(variant: &Planned, index: usize, fold: Option<u32>, probabilities: Vec<f32>) -> Option<Prediction> {
+    let dataset = &variant.dataset;
+    let image = dataset.images.get(index)?;
+    let cell = |column: &str| dataset.columns.get(column).and_then(|cells| cells.get(index)).cloned();
+    Some(Prediction {
+        image: image.name.clone(),
+        patient: dataset.patients.get(image.patient as usize).cloned().unwrap_or_default(),
+        fold,
+        label: image.label,
+        probabilities,
+        columns: variant.study.evaluate.columns().into_iter().map(|column| cell(column).unwrap_or_default()).collect(),
+    })
 }
 
 #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "few votes, and f32 is the result")]

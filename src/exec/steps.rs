@@ -9,10 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Event, RunError, Talk, say};
+use crate::data::duplicates::{Copies, copies};
 use crate::data::{self, Origin, audit};
 use crate::diag::Problems;
 use crate::graph::{Key, Work};
 use crate::images::cache::{PrepareError, PreparedSet};
+use crate::images::fingerprint::Fingerprint;
 use crate::images::{self, Pixels, phantom};
 use crate::nn::weights::Found;
 use crate::plan::{Plan, Planned};
@@ -24,6 +26,7 @@ use crate::train::{self, FeatureTable, Flow, FoldInput, TrainError};
 const BUG: &str = "this is a bug in pipe; please report it with the study file";
 const IMAGES: &str = "images.bin";
 const PIXELS: &str = "pixels.blake3";
+const COPIES: &str = "copies.json";
 const FEATURES: &str = "features.bin";
 const MODEL: &str = "model.safetensors";
 const TRAINING: &str = "training.json";
@@ -47,11 +50,12 @@ pub(super) struct Trained {
     std: [f32; 3],
 }
 
-/// Every image as the network sees it, and the digest of the pixels each was made of, in the data set's order. (Drawn
-/// images have no digests.)
+/// Every image as the network sees it, the digest of the pixels each was made of, in the data set's order, and which
+/// show nearly the same. (Drawn images have neither.)
 pub(super) struct Prepared {
     pub(super) set: PreparedSet,
     pixels: Vec<[u8; 32]>,
+    copies: Vec<Copies>,
 }
 
 /// What one variant leaves for the next: the tables that both use, and what has been told.
@@ -61,6 +65,8 @@ pub(super) struct Shared {
     features: Option<(Key, Arc<FeatureTable>)>,
     /// Work that is done, or was found in the store and said so.
     told: BTreeSet<Key>,
+    /// What was found in the images and has been told.
+    warned: Vec<Problems>,
 }
 
 /// Does the work of one variant.
@@ -206,8 +212,7 @@ impl<'a, 't> Runner<'a, 't> {
         Ok(draft)
     }
 
-    /// Decodes and prepares every image, or opens what was prepared before. Whose the images are is no part of what is
-    /// kept, so shared pixels are looked for each time.
+    /// Decodes and prepares every image, or opens what was prepared before.
     pub(super) fn prepare(&self) -> Result<Arc<Prepared>, RunError> {
         let key = self.key(Work::Prepare)?;
         let open = self.shared().prepared.as_ref().filter(|(open, _)| open == key).map(|(_, set)| Arc::clone(set));
@@ -218,15 +223,34 @@ impl<'a, 't> Runner<'a, 't> {
             self.shared().prepared = Some((key.clone(), Arc::clone(&prepared)));
             prepared
         };
-        self.no_shared_pixels(&prepared.pixels)?;
         Ok(prepared)
+    }
+
+    /// What the pixels say, once they are read: E0206, W0207 and W0308; the warnings. The same pixels may lie in files
+    /// of different bytes. Whose the images are is no part of what is kept, so this is asked each time.
+    pub(super) fn twice(&self, prepared: &Prepared) -> Result<Problems, RunError> {
+        let Planned { dataset, places, folds, .. } = self.variant;
+        let mut problems = Problems::new();
+        audit::tell(dataset, &audit::identical(dataset, &prepared.pixels), places, &mut problems);
+        if problems.has_errors() {
+            return Err(RunError::Problems(problems));
+        }
+        audit::tell_doubted(dataset, &audit::doubted(dataset, &prepared.pixels), places, &mut problems);
+        audit::tell_near(dataset, &prepared.copies, &folds.fold, places, &mut problems);
+        let new = !problems.is_empty() && !self.shared().warned.contains(&problems);
+        if new {
+            self.shared().warned.push(problems.clone());
+            say(self.talk, Event::Warned(problems.clone()));
+        }
+        Ok(problems)
     }
 
     fn prepared(&self) -> Result<Prepared, RunError> {
         let work = Work::Prepare;
         let read = |stored: &Stored| {
             let pixels = stored.read(PIXELS)?.chunks_exact(32).filter_map(|digest| digest.try_into().ok()).collect();
-            Ok(Prepared { set: PreparedSet::open(&stored.path(IMAGES))?, pixels })
+            let copies = serde_json::from_slice(&stored.read(COPIES)?)?;
+            Ok(Prepared { set: PreparedSet::open(&stored.path(IMAGES))?, pixels, copies })
         };
         if let Some(prepared) = self.reuse(work, read)? {
             return Ok(prepared);
@@ -240,14 +264,14 @@ impl<'a, 't> Runner<'a, 't> {
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
             say(self.talk, Event::Advanced { work, done: done as u64, message: String::new() });
         };
-        let digests = Mutex::new(BTreeMap::new());
+        let prints = Mutex::new(BTreeMap::new());
         let side = self.variant.study.images.side();
         let channels = if self.variant.study.images.grey() || self.grey_source() { 1 } else { 3 };
         let built = PreparedSet::build(
             &draft.path(IMAGES),
             total,
             (channels, side),
-            |index| self.image(index, &digests),
+            |index| self.image(index, &prints),
             &progress,
         );
         match built {
@@ -261,31 +285,27 @@ impl<'a, 't> Runner<'a, 't> {
             Err(PrepareError::Io(error)) => return Err(disk("prepared images cannot be written", &error)),
             Err(error @ PrepareError::Shape { .. }) => return Err(RunError::failed(error.to_string(), BUG)),
         }
-        let digests = digests.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let pixels: Vec<[u8; 32]> = digests.into_values().map(|digest| *digest.as_bytes()).collect();
+        let prints: Vec<Option<Fingerprint>> =
+            prints.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().map(Some).collect();
+        let pixels: Vec<[u8; 32]> = prints.iter().flatten().map(|print| print.pixels).collect();
+        let copies: Vec<Copies> = copies(&prints).into_iter().filter(|pair| !pair.exact).collect();
+        drop(prints);
         let keep = |error: std::io::Error| disk("prepared images cannot be kept", &error);
         draft.adopt(IMAGES).map_err(keep)?;
         draft.write(PIXELS, pixels.as_flattened()).map_err(keep)?;
+        draft.write(COPIES, &serde_json::to_vec(&copies).map_err(|error| keep(error.into()))?).map_err(keep)?;
         let stored = draft.commit().map_err(keep)?;
         let set =
             PreparedSet::open(&stored.path(IMAGES)).map_err(|error| disk("prepared images cannot be read", &error))?;
         self.finished(work, format!("{total} images"))?;
-        Ok(Prepared { set, pixels })
+        Ok(Prepared { set, pixels, copies })
     }
 
     fn grey_source(&self) -> bool {
         matches!(self.variant.dataset.origin, Origin::Phantoms { .. })
     }
 
-    /// E0206 once more, by what was decoded: the same pixels may lie in files of different bytes.
-    fn no_shared_pixels(&self, pixels: &[[u8; 32]]) -> Result<(), RunError> {
-        let dataset = &self.variant.dataset;
-        let mut problems = Problems::new();
-        audit::tell(dataset, &audit::identical(dataset, pixels), &self.variant.places, &mut problems);
-        if problems.has_errors() { Err(RunError::Problems(problems)) } else { Ok(()) }
-    }
-
-    fn image(&self, index: usize, digests: &Mutex<BTreeMap<usize, blake3::Hash>>) -> Result<Pixels, String> {
+    fn image(&self, index: usize, prints: &Mutex<BTreeMap<usize, Fingerprint>>) -> Result<Pixels, String> {
         if self.stopped() {
             return Err("stopped".into());
         }
@@ -297,13 +317,10 @@ impl<'a, 't> Runner<'a, 't> {
             Origin::Files { .. } => {
                 let bytes = data::read_image(&self.variant.dataset, self.context.host, index)
                     .map_err(|error| error.to_string())?;
+                let kind = images::decode::kind(&bytes).map_err(|error| error.to_string())?;
                 let pixels = images::decode(&bytes).map_err(|error| error.to_string())?;
-                let mut digest = blake3::Hasher::new();
-                for part in [pixels.width, pixels.height] {
-                    digest.update(&part.to_le_bytes());
-                }
-                digest.update(&[pixels.channels]).update(&pixels.data);
-                digests.lock().unwrap_or_else(PoisonError::into_inner).insert(index, digest.finalize());
+                let print = Fingerprint::of_pixels(kind, &pixels);
+                prints.lock().unwrap_or_else(PoisonError::into_inner).insert(index, print);
                 pixels
             }
         };
@@ -389,8 +406,11 @@ impl<'a, 't> Runner<'a, 't> {
             return Err(RunError::failed(format!("fold {fold} would leak: {leak}"), BUG));
         }
         let labels: Vec<u32> = self.variant.dataset.images.iter().map(|image| image.label).collect();
+        let learned = roles.train.iter().chain(roles.watched(study)).copied();
+        let seen = data::seen::note(&self.variant.dataset, learned);
         let input = FoldInput {
             study,
+            seen: &seen,
             classes: &self.variant.dataset.classes,
             fold,
             prepared,
@@ -444,7 +464,7 @@ impl<'a, 't> Runner<'a, 't> {
         Ok(Trained::new(fold, trained.model, training))
     }
 
-    /// Scores a fold's patients and the hold-out; one row of probabilities an image, in that order.
+    /// What a fold's network says of each image of [`split::Roles::scored`]: a row of probabilities an image.
     pub(super) fn predict(
         &self,
         fold: u32,
@@ -453,7 +473,7 @@ impl<'a, 't> Runner<'a, 't> {
     ) -> Result<Vec<Vec<f32>>, RunError> {
         let work = Work::Predict(fold);
         let roles = self.variant.folds.roles(fold);
-        let scored: Vec<usize> = roles.evaluation.iter().chain(&roles.holdout).copied().collect();
+        let scored: Vec<usize> = roles.scored(&self.variant.study).collect();
         let read = |stored: &Stored| {
             let rows: Vec<Vec<f32>> = serde_json::from_slice(&stored.read(PROBABILITIES)?)?;
             if rows.len() == scored.len() {

@@ -290,7 +290,8 @@ fn answer(plan: &Plan, context: &Context<'_>, shared: &Mutex<Shared>, job: &Job)
             | Event::Variant { .. }
             | Event::Reused { .. }
             | Event::Beside { .. }
-            | Event::Note(_) => return,
+            | Event::Note(_)
+            | Event::Warned(_) => return,
         };
         // A run that is gone has closed our input too, which ends the job.
         let _ = tell(&mut std::io::stdout().lock(), &said);
@@ -298,6 +299,7 @@ fn answer(plan: &Plan, context: &Context<'_>, shared: &Mutex<Shared>, job: &Job)
     let talk: Talk<'_> = Mutex::new(&mut listener);
     let Some(runner) = Runner::new(plan, job.variant, context, &talk, shared) else { return Said::Left };
     let done = runner.prepare().and_then(|prepared| {
+        runner.twice(&prepared)?;
         let features = runner.features(&prepared.set)?;
         let trained = runner.train(job.fold, &prepared.set, features.as_deref())?;
         runner.predict(job.fold, &prepared.set, &trained)

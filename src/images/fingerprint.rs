@@ -41,19 +41,19 @@ impl Fingerprint {
     /// Why the file gives no picture.
     pub fn of(bytes: &[u8]) -> Result<Self, ImageError> {
         let kind = kind(bytes)?;
-        Ok(Self::of_pixels(kind, decode(bytes)?))
+        Ok(Self::of_pixels(kind, &decode(bytes)?))
     }
 
     /// The fingerprint of a picture.
     #[must_use]
-    pub fn of_pixels(kind: Kind, pixels: Pixels) -> Self {
+    pub fn of_pixels(kind: Kind, pixels: &Pixels) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&pixels.width.to_le_bytes());
         hasher.update(&pixels.height.to_le_bytes());
         hasher.update(&[pixels.channels]);
         hasher.update(&pixels.data);
         let digest = *hasher.finalize().as_bytes();
-        let grey = prepare(&[Prepare::Grayscale {}], pixels);
+        let grey = prepare(&[Prepare::Grayscale {}], pixels.clone());
         let small = shrunk(&grey, SIDE);
         let sum: usize = small.iter().map(|level| usize::from(*level)).sum();
         let brightness = u16::try_from(sum * 256 / small.len().max(1)).unwrap_or(u16::MAX);

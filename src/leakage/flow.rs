@@ -205,10 +205,31 @@ impl Builder<'_> {
         self.add(What::Network, format!("weights of {name}"), "train", over("backbone", name, None), &made_of)
     }
 
-    fn score(&mut self, name: &'static str, network: usize, statistic: usize, part: Part) {
+    fn predictions(&mut self, network: usize, statistic: usize, part: Part) -> usize {
         let images = self.images(part, statistic);
-        let predictor = self.add(What::Predictions(part), "predictions", "evaluate", Over::Nobody, &[network, images]);
+        self.add(What::Predictions(part), "predictions", "evaluate", Over::Nobody, &[network, images])
+    }
+
+    fn score(&mut self, name: &'static str, network: usize, statistic: usize, part: Part) -> usize {
+        let predictor = self.predictions(network, statistic, part);
         self.flow.scores.push(Score { name, predictor, on: part });
+        predictor
+    }
+
+    /// Figures at a threshold: it is fitted to what the network says of whom training may look at.
+    fn operating(&mut self, network: usize, statistic: usize, scored: usize) {
+        let Some(point) = self.study.evaluate.operating.first() else { return };
+        let over = over("figure", point.fixed.other().name(), None);
+        let looked_at = if self.study.split.validation > 0.0 {
+            self.predictions(network, statistic, Part::Validation)
+        } else {
+            scored
+        };
+        let threshold = self.add(What::Threshold, "thresholds", "evaluate.metrics", over, &[looked_at]);
+        let part = Part::Evaluation;
+        let found =
+            self.add(What::Found(part), "found classes", "evaluate.metrics", Over::Nobody, &[scored, threshold]);
+        self.flow.scores.push(Score { name: "the figures at a threshold", predictor: found, on: part });
     }
 
     /// Which parts are not told apart by patient.
@@ -247,7 +268,8 @@ pub fn of(study: &Study, facts: &Facts) -> Flow {
     let over = over("preparing operation", "normalize", Some(word));
     let statistic = builder.add(What::Statistic, format!("normalize({word})"), "images.normalize", over, &[]);
     let network = builder.network(statistic);
-    builder.score("the score of each fold", network, statistic, Part::Evaluation);
+    let scored = builder.score("the score of each fold", network, statistic, Part::Evaluation);
+    builder.operating(network, statistic, scored);
     if builder.holds_out() {
         // A hold-out image gets the mean of all folds' networks, and together these have seen every fold.
         let name = "mean of the folds' networks";

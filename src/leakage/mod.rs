@@ -140,6 +140,10 @@ pub enum What {
     Network,
     /// What the network says of the images of a part.
     Predictions(Part),
+    /// From which probability on a class counts as found.
+    Threshold,
+    /// The classes that are found in the images of a part.
+    Found(Part),
     /// Which of several variants is the best.
     Winner,
 }
@@ -282,6 +286,12 @@ impl Flow {
             })
             .collect()
     }
+}
+
+/// Do thresholds come from the reported fold, because the study accepts that it leaks and sets no patients aside?
+#[must_use]
+pub fn thresholds_of_reported_fold(study: &Study) -> bool {
+    study.evaluate.leak.is_some() && study.split.validation <= 0.0 && !study.evaluate.operating.is_empty()
 }
 
 /// Does training look at the reported fold, because the study accepts that it leaks and sets no patients aside?

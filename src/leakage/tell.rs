@@ -130,10 +130,15 @@ fn fitted(flow: &Flow, leak: &Leak, context: &Context<'_>, found: &mut Problems)
             let from = context.facts.first_weights.as_deref().unwrap_or("these images");
             found.weights_have_seen(from, places.nearest("model.backbone.weights"), scored);
         }
+        What::Threshold => {
+            if let (Some(at), Some(scored), true) = (at, scored, (context.sound)("split.validation")) {
+                found.threshold_on_reported_fold(scored, at, places.get("split").is_some());
+            }
+        }
         // Told where all variants are known.
         What::Winner => {}
         // Nothing that is fitted to the training part alone can reach a score but through a sharing.
-        What::Images(_) | What::Augmented | What::Balance | What::Network | What::Predictions(_) => {
+        What::Images(_) | What::Augmented | What::Balance | What::Network | What::Predictions(_) | What::Found(_) => {
             found.fitted_where_scored(&fit.name, score.name, places.nearest(fit.setting), scored);
         }
     }

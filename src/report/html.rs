@@ -2,7 +2,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::{cohort, curves, grid, judged, overview, settings, slices, words};
+use super::{cohort, curves, grid, judged, operating, overview, settings, slices, words};
 use crate::record::{RunRecord, StudyRecord};
 
 const STYLE: &str = include_str!("style.css");
@@ -82,6 +82,9 @@ pub(super) fn sections(record: &RunRecord, with_patients: bool) -> Vec<Section> 
         all.push(section("warnings", "Warnings of the check", overview::warnings(record)));
     }
     all.push(section("classes", "By class", judged::section(record)));
+    if !record.evaluation.operating.is_empty() {
+        all.push(section("operating", "At chosen thresholds", operating::section(record)));
+    }
     if !record.evaluation.slices.is_empty() {
         all.push(section("slices", "Parts of the patients", slices::section(record)));
     }

@@ -13,6 +13,7 @@ mod curves;
 mod grid;
 mod html;
 mod judged;
+mod operating;
 mod overview;
 mod plot;
 mod settings;

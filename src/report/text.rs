@@ -145,6 +145,12 @@ fn headline(record: &RunRecord, lines: &mut Vec<String>) {
         let of = |unit| figure(metric(pooled(&record.evaluation, unit), wanted));
         lines.push(format!("  {:<24}{:>10}{:>12}", metric_name(wanted), of(unit), of(other(unit))));
     }
+    let unit = unit_name(unit);
+    for operating in &record.evaluation.operating {
+        let fixed = operating.point.fixed;
+        let (value, reached) = (operating.mean.of(fixed.other()).0, operating.mean.of(fixed).0);
+        lines.push(format!("  {} by {unit}: {} (reached {})", operating.point, figure(value), figure(reached)));
+    }
     lines.push(String::new());
 }
 

@@ -316,8 +316,18 @@ fn evaluate(study: &Study, all: &BTreeMap<&str, &Shown>, sentences: &mut Vec<Str
         Unit::Patient => "counted by patient, from the mean probability over a patient's images",
     };
     let primary = names("evaluate.primary");
-    let others: Vec<String> = names("evaluate.metrics").into_iter().filter(|name| !primary.contains(name)).collect();
+    let at_thresholds = |name: &String| name == "sensitivity" || name == "specificity";
+    let others: Vec<String> =
+        names("evaluate.metrics").into_iter().filter(|name| !primary.contains(name) && !at_thresholds(name)).collect();
     let (are, others) = (if others.len() == 1 { "is" } else { "are" }, listed(&others));
     let others = if others.is_empty() { String::new() } else { format!("; {others} {are} reported beside it") };
     sentences.push(format!("The primary figure was {}, {unit}{others}.", listed(&primary)));
+    let points: Vec<String> = study.evaluate.operating.iter().map(ToString::to_string).collect();
+    if !points.is_empty() {
+        let was = if points.len() == 1 { "was" } else { "were" };
+        sentences.push(format!(
+            "Each class against the rest, {} {was} read at thresholds that the validation patients of each fold chose.",
+            listed(&points)
+        ));
+    }
 }

@@ -137,6 +137,15 @@ impl Roles {
     }
 }
 
+impl Roles {
+    /// Everybody of whom the fold's network says something, in this order: the fold, the hold-out and, where thresholds
+    /// are asked for, the inner validation images that choose them.
+    pub fn scored(&self, study: &Study) -> impl Iterator<Item = usize> {
+        let choose = if study.evaluate.operating.is_empty() { &[][..] } else { &self.validation };
+        self.evaluation.iter().chain(&self.holdout).chain(choose).copied()
+    }
+}
+
 impl Folds {
     /// The roles of all images while fold `fold` (from 0) is scored.
     #[must_use]

@@ -49,16 +49,22 @@ pub(super) struct Ask {
 /// The interval of each figure of some units, whose owners are numbered below `patients`.
 pub(super) fn intervals(units: &Units, patients: usize, ask: &Ask) -> Vec<Option<Interval>> {
     let sample = Sample::new(units);
-    let whole = sample.row(&vec![1.0; patients]);
-    let drawn = replicates(&[&sample], patients, ask.seed, ask.replicates);
+    intervals_of(&|weights| sample.row(weights), patients, ask)
+}
+
+/// The interval of each figure that `row` computes from how often each patient counts.
+pub(super) fn intervals_of(row: &(dyn Fn(&[f64]) -> Row + Sync), patients: usize, ask: &Ask) -> Vec<Option<Interval>> {
+    let whole = row(&vec![1.0; patients]);
+    let drawn: Vec<Row> =
+        (0..ask.replicates).into_par_iter().map(|replicate| row(&weights(ask.seed, replicate, patients))).collect();
     let without = match ask.method {
         IntervalMethod::Percentile => Vec::new(),
-        IntervalMethod::Bca => leave_one_out(&sample, patients),
+        IntervalMethod::Bca => leave_one_out(row, patients),
     };
     (0..whole.len())
         .map(|figure| {
             let of = |rows: &Row| rows.get(figure).copied().flatten();
-            let mut values: Vec<f64> = drawn.iter().filter_map(|rows| of(rows.first()?)).collect();
+            let mut values: Vec<f64> = drawn.iter().filter_map(of).collect();
             if 2 * values.len() <= drawn.len() {
                 return None;
             }
@@ -77,12 +83,12 @@ pub(super) fn intervals(units: &Units, patients: usize, ask: &Ask) -> Vec<Option
 }
 
 /// The figures without each patient in turn.
-fn leave_one_out(sample: &Sample, patients: usize) -> Vec<Row> {
+fn leave_one_out(row: &(dyn Fn(&[f64]) -> Row + Sync), patients: usize) -> Vec<Row> {
     (0..patients)
         .into_par_iter()
         .map(|left_out| {
             let weights: Vec<f64> = (0..patients).map(|patient| f64::from(u8::from(patient != left_out))).collect();
-            sample.row(&weights)
+            row(&weights)
         })
         .collect()
 }

@@ -6,6 +6,7 @@
 mod bootstrap;
 mod compare;
 mod figures;
+mod operating;
 pub mod predictions;
 mod roc;
 mod slices;
@@ -14,6 +15,7 @@ mod weighted;
 pub use bootstrap::holm;
 pub use compare::{Difference, difference};
 pub use figures::figures;
+pub use operating::operating;
 pub use slices::slices;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,7 +27,7 @@ use figures::Units;
 /// Every figure of the out-of-fold predictions, by image and by patient, together and for each fold.
 ///
 /// Predictions of the hold-out (`fold: None`) take no part. A patient's probabilities are the mean over their images of
-/// one label; a patient with several labels counts once a label. [`intervals`] and [`slices`] are left empty.
+/// one label; a patient with several labels counts once a label. [`intervals`], [`slices`] and [`operating`] are left empty.
 #[must_use]
 pub fn evaluate(classes: usize, predictions: &[Prediction]) -> Evaluation {
     let scored = out_of_fold(predictions);
@@ -47,6 +49,7 @@ pub fn evaluate(classes: usize, predictions: &[Prediction]) -> Evaluation {
         per_fold_patient: each_fold(Unit::Patient),
         intervals: None,
         slices: Vec::new(),
+        operating: Vec::new(),
     }
 }
 

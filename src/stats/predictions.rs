@@ -54,9 +54,10 @@ const PREFIX: &str = "p_";
 
 /// The table of predictions, one row an image, in the order given.
 ///
-/// `fold` counts from 0 and is empty for the hold-out; `role` is `fold` or `holdout`.
+/// `fold` counts from 0 and is empty for the hold-out; `role` is `of_fold` (`fold` where the fold is scored, `validation`
+/// where these patients choose its thresholds) or `holdout`.
 #[must_use]
-pub fn to_csv(classes: &[String], columns: &[&str], predictions: &[Prediction]) -> String {
+pub fn to_csv(classes: &[String], columns: &[&str], predictions: &[Prediction], of_fold: &str) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let mut row: Vec<String> = FIRST_COLUMNS.map(str::to_owned).to_vec();
     row.extend(columns.iter().map(|column| format!("{COLUMN}{column}")));
@@ -68,7 +69,7 @@ pub fn to_csv(classes: &[String], columns: &[&str], predictions: &[Prediction]) 
         row.push(guarded(&prediction.image));
         row.push(guarded(&prediction.patient));
         row.push(prediction.fold.map_or_else(String::new, |fold| fold.to_string()));
-        row.push(if prediction.fold.is_some() { "fold" } else { "holdout" }.to_owned());
+        row.push(if prediction.fold.is_some() { of_fold } else { "holdout" }.to_owned());
         row.push(guarded(label));
         row.extend((0..columns.len()).map(|at| guarded(prediction.columns.get(at).map_or("", String::as_str))));
         let probability =
@@ -127,7 +128,7 @@ fn prediction(
     };
     let fold = match (cell(3), cell(2)) {
         ("holdout", "") => None,
-        ("fold", fold) => Some(fold.parse().map_err(|_| wrong(2))?),
+        ("fold" | "validation", fold) => Some(fold.parse().map_err(|_| wrong(2))?),
         _ => return Err(wrong(3)),
     };
     let label = unguarded(cell(4));
@@ -183,7 +184,7 @@ mod tests {
                 columns: vec![(*text).to_owned(), n.to_string()],
             })
             .collect();
-        let text = to_csv(&classes, &["view", "p_age"], &predictions);
+        let text = to_csv(&classes, &["view", "p_age"], &predictions, "fold");
         assert_eq!(from_csv(&text), Ok((classes, vec!["view".to_owned(), "p_age".to_owned()], predictions)));
         assert!(text.starts_with("image,patient,fold,role,label,by_view,by_p_age,p_No Finding,p_=1+1,"), "{text}");
         assert!(!text.lines().any(|line| line.starts_with(['=', '+', '-', '@'])), "{text}");
@@ -199,7 +200,7 @@ mod tests {
             probabilities: vec![0.1],
             columns: vec![],
         };
-        let text = to_csv(&["a".to_owned()], &[], &[row]);
+        let text = to_csv(&["a".to_owned()], &[], &[row], "fold");
         assert_eq!(text, "image,patient,fold,role,label,p_a\ni,p,,holdout,a,0.10000000149011612\n");
     }
 

@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 const LOCK: &str = ".lock";
 const MANIFEST: &str = "manifest.yaml";
 const PREDICTIONS: &str = "predictions.csv";
+const VALIDATION: &str = "validation.csv";
 /// What a study with several variants has in its folder besides them; in the way of a variant of that name.
-const OWN: [&str; 8] = [LOCK, MANIFEST, PREDICTIONS, "models", "study.pipe", "used", "record.json", "report.html"];
+const OWN: [&str; 9] =
+    [LOCK, MANIFEST, PREDICTIONS, VALIDATION, "models", "study.pipe", "used", "record.json", "report.html"];
 
 /// Held while a run writes; freed by the kernel however the process ends.
 #[derive(Debug)]
@@ -57,8 +59,10 @@ impl RunFolder {
         super::gone(fs::remove_file(self.root.join(MANIFEST)))?;
         super::gone(fs::remove_file(root.join(MANIFEST)))?;
         remove_models(&root)?;
-        if !files.iter().any(|(name, _)| name == PREDICTIONS) {
-            super::gone(fs::remove_file(root.join(PREDICTIONS)))?;
+        for table in [PREDICTIONS, VALIDATION] {
+            if !files.iter().any(|(name, _)| name == table) {
+                super::gone(fs::remove_file(root.join(table)))?;
+            }
         }
         for (name, bytes) in files {
             let path = root.join(name);

@@ -128,7 +128,7 @@ mod tests {
         let kind = Kind { width: 40, height: 30, channels: 1, bits: 16 };
         let print = |seed: u8| {
             let data = (0..40 * 30).map(|at| u8::try_from(at % 199).unwrap().wrapping_mul(seed)).collect();
-            Fingerprint::of_pixels(kind, Pixels { width: 40, height: 30, channels: 1, data })
+            Fingerprint::of_pixels(kind, &Pixels { width: 40, height: 30, channels: 1, data })
         };
         let (one, two) = (Key::of(b"one"), Key::of(b"two"));
         let mut prints = Fingerprints::open(&store);

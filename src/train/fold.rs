@@ -52,6 +52,8 @@ pub struct FoldInput<'a> {
     /// The frozen backbone's features of all images of the data set. Epochs in which the whole backbone is frozen
     /// then run on these alone; to be given exactly when there are weights, no augmentation and fixed normalisation.
     pub frozen_features: Option<&'a FeatureTable>,
+    /// A note on the images that are learned from, for the network's file ([`crate::data::seen`]).
+    pub seen: &'a str,
     /// Where to train.
     pub device: &'a Device,
 }
@@ -460,6 +462,7 @@ impl<'a> Run<'a> {
             ("side".to_owned(), self.input.study.images.side().to_string()),
             ("mean".to_owned(), numbers(self.loader.mean)),
             ("std".to_owned(), numbers(self.loader.std)),
+            (crate::data::seen::NOTE.to_owned(), self.input.seen.to_owned()),
         ];
         Ok(weights::save(&self.network, metadata.into_iter().chain(described.into_iter().flatten()).collect())?)
     }

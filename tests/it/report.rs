@@ -116,6 +116,7 @@ fn study(folds: u32, epochs: u32) -> Study {
             keep: KeepEpoch::Best(Watch::MacroF1),
         },
         evaluate: Evaluate {
+            operating: vec![],
             primary: Metric::MacroF1,
             metrics: vec![Metric::Accuracy],
             unit: Unit::Patient,
@@ -408,6 +409,7 @@ fn sample(classes: usize, folds: u32, epochs: u32) -> RunRecord {
         },
         folds: (0..folds).map(|fold| fold_record(fold, epochs, &mut stream)).collect(),
         evaluation: Evaluation {
+            operating: vec![],
             image: figures(&images, classes),
             patient: figures(&patients(&images), classes),
             per_fold: by_fold(&<[Scored]>::to_vec),

@@ -639,6 +639,63 @@ fn the_same_pixels_in_files_of_other_bytes_stop_a_run() {
     assert!(told.err.contains("3.png") && told.err.contains("20.png"), "{}", told.err);
 }
 
+/// The picture again, a shade lighter here and there.
+fn nearly(number: usize) -> Vec<u8> {
+    let mut pixels = pipe::images::decode(&picture(number)).unwrap();
+    for byte in pixels.data.iter_mut().step_by(7) {
+        *byte = byte.saturating_add(1);
+    }
+    pipe::images::preview::encode_png(&pixels)
+}
+
+#[test]
+fn near_copies_in_two_folds_and_two_labels_are_warned_of_and_stand_in_the_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = table_study(folder.path());
+    let split = pipe(folder.path(), &["split", "table.pipe", "--format", "csv"]).ends(0).out;
+    let fold = |image: &str| {
+        let row = split.lines().map(|line| line.split(',').collect::<Vec<_>>()).find(|row| row[0] == image);
+        row.unwrap()[3].to_owned()
+    };
+    let other = (1..12).map(|patient| 2 * patient).find(|at| fold(&format!("{at}.png")) != fold("0.png")).unwrap();
+    fs::write(folder.path().join("images/0.png"), nearly(other)).unwrap();
+    // the second film of patient 11 repeats the first, and is called something else
+    fs::write(folder.path().join("images/23.png"), picture(22)).unwrap();
+    let table = fs::read_to_string(folder.path().join("labels.csv")).unwrap();
+    fs::write(folder.path().join("labels.csv"), table.replace("23.png,well", "23.png,ill")).unwrap();
+    fs::write(folder.path().join("table.pipe"), text.replace("kfold(2)", "kfold(2)\n    run = [0]")).unwrap();
+    let told = pipe(folder.path(), &["run", "table.pipe"]).ends(0).says("W0308").says("W0207");
+    let near = format!("`0.png` and `{other}.png` show nearly the same");
+    assert!(told.err.contains(&near) && told.err.contains("`22.png` and `23.png` are identical"), "{}", told.err);
+    let record = fs::read_to_string(folder.path().join("runs/table/record.json")).unwrap();
+    assert!(record.contains("W0308") && record.contains("W0207"), "{record}");
+    // asked again of what the store holds
+    pipe(folder.path(), &["run", "table.pipe"]).ends(0).says("W0308").says("W0207");
+}
+
+#[test]
+fn thresholds_are_chosen_by_the_validation_patients() {
+    let study = one_fold().replace("holdout = 20%", "holdout = 20%\n    validation = 25%");
+    let end = study.rfind('}').unwrap();
+    let study = format!("{}  evaluate {{ metrics = [sensitivity(at = specificity(75%))] }}\n}}\n", &study[..end]);
+    let folder = with_store(&study);
+    let told = pipe(folder.path(), &["run", "tiny.pipe"]).ends(0).says("reused");
+    assert!(told.out.contains("sensitivity at a specificity of 0.75 by patient: "), "{}", told.out);
+    let run = folder.path().join("runs/tiny");
+    let rows = |name: &str| predictions::from_csv(&fs::read_to_string(run.join(name)).unwrap()).unwrap().2;
+    let (validation, scored) = (rows("validation.csv"), rows("predictions.csv"));
+    assert!(!validation.is_empty());
+    for row in &validation {
+        let same = scored.iter().find(|other| other.patient == row.patient && other.fold == row.fold);
+        assert!(same.is_none(), "{} is scored by the network whose threshold they chose", row.patient);
+    }
+    let record: pipe::record::RunRecord = pipe::record::read(&fs::read(run.join("record.json")).unwrap()).unwrap();
+    let again =
+        pipe::stats::operating(record.classes.len(), &validation, &scored, &record.study.evaluate, record.study.seed);
+    assert_eq!(record.evaluation.operating, again, "the figures follow from the two tables");
+    assert!(fs::read_to_string(run.join("report.html")).unwrap().contains("Sensitivity at a specificity of 0.75"));
+}
+
 #[test]
 fn a_fold_that_would_not_see_a_class_is_not_trained() {
     let folder = tempfile::tempdir().unwrap();
@@ -722,12 +779,26 @@ fn first_weights_are_read_from_a_file() {
     let folder = new_folder();
     let first = fs::read(finished().folder.join("runs/tiny/models/fold-0.safetensors")).unwrap();
     fs::write(folder.path().join("first.safetensors"), first).unwrap();
-    let text = with_weights("first.safetensors").replace(ONE_FOLD.0, ONE_FOLD.1);
+    // other films: of its own the network would be told to know them
+    let text = with_weights("first.safetensors").replace(ONE_FOLD.0, ONE_FOLD.1).replace("seed = 3", "seed = 4");
     fs::write(folder.path().join("tiny.pipe"), text).unwrap();
     pipe(folder.path(), &["run", "tiny.pipe"]).ends(0).says("3 steps done");
     let record: RunRecord =
         serde_json::from_slice(&fs::read(folder.path().join("runs/tiny/record.json")).unwrap()).unwrap();
     assert_eq!(record.environment.weights_sha256.map(|sha| sha.len()), Some(64));
+}
+
+#[test]
+fn networks_of_ours_are_no_first_weights_for_the_images_they_have_learned() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(finished().folder.join("runs/tiny/models/fold-0.safetensors"), folder.path().join("own.safetensors"))
+        .unwrap();
+    let again = TINY.replace("resnet18()", "resnet18(weights = file(\"own.safetensors\"))");
+    fs::write(folder.path().join("again.pipe"), &again).unwrap();
+    let told = pipe(folder.path(), &["check", "again.pipe"]).ends(1).says("E0309");
+    assert!(told.err.contains("images of this very study, as the file itself notes"), "{}", told.err);
+    fs::write(folder.path().join("other.pipe"), again.replace("seed = 3", "seed = 4")).unwrap();
+    pipe(folder.path(), &["check", "other.pipe"]).ends(0);
 }
 
 #[test]

@@ -115,7 +115,7 @@ fn stats_are_a_function_of_the_written_predictions() {
         let before = stats::evaluate(case.classes, &rows);
         rows.push(Prediction { fold: None, ..rows[0].clone() });
         let names: Vec<String> = (0..case.classes).map(|class| format!("class {class}")).collect();
-        let text = stats::predictions::to_csv(&names, &["patient number"], &rows);
+        let text = stats::predictions::to_csv(&names, &["patient number"], &rows, "fold");
         let (classes, columns, read) = stats::predictions::from_csv(&text).unwrap();
         assert_eq!((&classes, &read), (&names, &rows));
         assert_eq!(columns, ["patient number"]);
@@ -264,6 +264,7 @@ fn slices_cut_by_values_and_by_bins() {
         Slice { column: "age".to_owned(), edges: vec![30.0, 45.0, 59.0] },
     ];
     let evaluate = Evaluate {
+        operating: vec![],
         primary: Metric::Accuracy,
         metrics: vec![],
         unit: Unit::Image,

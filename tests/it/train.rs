@@ -206,6 +206,7 @@ fn study() -> Study {
             keep: KeepEpoch::Last,
         },
         evaluate: Evaluate {
+            operating: vec![],
             primary: Metric::MacroF1,
             metrics: Vec::new(),
             unit: Unit::Image,
@@ -237,6 +238,7 @@ fn run(
         train: &data.train,
         validation: &data.validation,
         weights,
+        seen: "",
         frozen_features: table,
         device: &device(),
     };

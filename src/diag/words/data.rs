@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::data::table::is_ambiguous;
 use crate::diag::{Code, Diagnostic, Problems, suggest};
 use crate::source::Span;
 
@@ -104,6 +105,21 @@ fn with_counts(labels: &[Counted]) -> Vec<String> {
 }
 
 // ------------------------------------------------------------------------------------------ the table
+
+/// What to do with a cell that is no number.
+fn plain_numbers(cell: &str) -> String {
+    let doubt = if is_ambiguous(cell) {
+        format!(
+            "{} is {} to some readers and {} to others:\n",
+            shown(cell),
+            cell.replace(',', ""),
+            cell.replace(',', ".")
+        )
+    } else {
+        String::new()
+    };
+    format!("{doubt}write plain numbers into the column")
+}
 
 impl Problems {
     /// E0201: a setting names a column that the table does not have.
@@ -216,7 +232,8 @@ impl Problems {
             Diagnostic::new(Code::E0213, format!("{} is compared with a number, but holds text", name(column)))
                 .at(at, format!("e.g. \"{}\" (row {})", shown(cell), count(line)))
                 .help(format!(
-                    "write plain numbers into the column (an empty cell is a missing one),\nor compare with text:  keep = `{}` == \"{}\"",
+                    "{} (an empty cell is a missing one),\nor compare with text:  keep = `{}` == \"{}\"",
+                    plain_numbers(cell),
                     shown(column),
                     shown(cell)
                 )),
@@ -243,7 +260,8 @@ impl Problems {
             Diagnostic::new(Code::E0213, format!("{} is gathered into bins, but holds text", name(column)))
                 .at(at, format!("e.g. \"{}\" (row {})", shown(cell), count(line)))
                 .help(format!(
-                    "write plain numbers into the column (an empty cell is a missing one),\nor take each value for a part:  slices = [`{}`]",
+                    "{} (an empty cell is a missing one),\nor take each value for a part:  slices = [`{}`]",
+                    plain_numbers(cell),
                     shown(column)
                 )),
         );

@@ -84,6 +84,17 @@ impl Problems {
         );
     }
 
+    /// E0604: thresholds from the fold they are scored on. `block`: is there a `split` block?
+    pub fn threshold_on_reported_fold(&mut self, cv: Span, at: Span, block: bool) {
+        let line = if block { "in `split`:\n  validation = 10%" } else { "split { validation = 10% }" };
+        self.push(
+            Diagnostic::new(Code::E0604, "a threshold would be chosen on the very fold that it is scored on")
+                .label(at, "each class's threshold is chosen for this: on whom?")
+                .label(cv, "each fold is scored and reported")
+                .help(format!("choose it on patients of its own{} {line}", if block { "," } else { ": " })),
+        );
+    }
+
     /// E0305: a mean over all folds.
     pub fn normalize_over_folds(&mut self, word: Span, cv: Option<Span>) {
         self.push(

@@ -123,6 +123,35 @@ impl Problems {
         );
     }
 
+    /// W0606: so few patients have a class that its figures will be anything. `half_width` is that of a 90 % interval.
+    pub fn interval_will_be_wide(
+        &mut self,
+        (class, patients): (&str, usize),
+        half_width: f64,
+        others: &[&str],
+        neighbour: Option<&str>,
+        at: Option<Span>,
+    ) {
+        let named: Vec<String> = others.iter().take(3).map(|class| name(class)).collect();
+        let others = match (others.len(), others.len().saturating_sub(3)) {
+            (0, _) => String::new(),
+            (_, 0) => format!("; of {} as well", named.join(", ")),
+            (_, more) => format!("; of {} and {more} more as well", named.join(", ")),
+        };
+        self.push(
+            Diagnostic::new(Code::W0606, format!("{} with {}: little can be said of it", counted(patients, "patient"), name(class)))
+                .at(at, format!("expect its recall and F1 to be known to ±{half_width:.2} at best{others}"))
+                .help(match neighbour {
+                    Some(other) => format!(
+                        "gather more of these patients, or merge the class:\n  merge = {{ \"{0} or {1}\" = [\"{0}\", \"{1}\"] }}",
+                        shown(class),
+                        shown(other)
+                    ),
+                    None => "gather more of these patients".to_owned(),
+                }),
+        );
+    }
+
     /// W0502: soft-F1 over batches that often hold no image of a class. `none` is the share of such batches.
     pub fn soft_f1_sees_none(
         &mut self,
@@ -235,6 +264,58 @@ impl Problems {
             Diagnostic::new(Code::E0206, format!("{} and {} are identical", name(first), name(second)))
                 .at(at, format!("they belong to patients {} and {}{others}", name(patient), name(other)))
                 .help("fix the table, or one film may be learned from and scored: it would leak"),
+        );
+    }
+
+    /// W0207: one image, twice in the table, of two classes.
+    pub fn two_labels(
+        &mut self,
+        (first, second): (&str, &str),
+        (label, other): (&str, &str),
+        more: usize,
+        at: Option<Span>,
+    ) {
+        let others = match more {
+            0 => String::new(),
+            more => format!("; {} more", counted(more, "pair")),
+        };
+        let which = if first == second {
+            format!("{} carries two labels", name(first))
+        } else {
+            format!("{} and {} are identical, with two labels", name(first), name(second))
+        };
+        self.push(
+            Diagnostic::new(Code::W0207, which)
+                .at(at, format!("{} and {}{others}", name(label), name(other)))
+                .help("one of the two is learned from, or scored, as what it is not: leave out the wrong row"),
+        );
+    }
+
+    /// W0308: nearly the same image, dealt into two folds.
+    pub fn nearly_the_same(
+        &mut self,
+        (first, second): (&str, &str),
+        (patient, other): (&str, &str),
+        correlation: f64,
+        more: usize,
+        at: Option<Span>,
+    ) {
+        let others = match more {
+            0 => String::new(),
+            more => format!("; {} more", counted(more, "pair")),
+        };
+        self.push(
+            Diagnostic::new(
+                Code::W0308,
+                format!("{} and {} show nearly the same, and lie in different folds", name(first), name(second)),
+            )
+            .at(
+                at,
+                format!("patients {} and {}, correlation {correlation:.3}{others}", name(patient), name(other)),
+            )
+            .help(
+                "`pipe audit` shows every pair side by side;\nif they are of one patient, give them one id, or one may be learned from and the other scored",
+            ),
         );
     }
 
