@@ -243,9 +243,12 @@ mod with_engine {
             &plan,
             &context,
             &chosen,
-            &mut |event: Event| match event {
-                Event::Warned(problems) => locked(&progress).beside(|| arguments.study.tell(&loaded.map, &problems)),
-                event => locked(&progress).on(event),
+            &mut |event: Event| {
+                if let Event::Warned(problems) = event {
+                    locked(&progress).beside(|| arguments.study.tell(&loaded.map, &problems));
+                } else {
+                    locked(&progress).on(event);
+                }
             },
             &mut |variant, finished| {
                 let mut progress = locked(&progress);

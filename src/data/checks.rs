@@ -359,7 +359,7 @@ fn wide_intervals(dataset: &Dataset, patients_of: &[BTreeMap<u32, usize>], place
         .zip(dataset.classes.iter().map(String::as_str))
         .filter(|(patients, _)| *patients < WIDE_BELOW)
         .collect();
-    rare.sort();
+    rare.sort_unstable();
     if let Some(((patients, class), others)) = rare.split_first() {
         let counted = patients_of.iter().map(BTreeMap::len).zip(&dataset.classes);
         let neighbour = counted.filter(|(_, other)| other.as_str() != *class).min().map(|(_, other)| other.as_str());

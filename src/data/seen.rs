@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn the_same_table_is_met_whatever_rows_are_taken() {
-        let class = |number: usize| u32::from(number % 3 == 0);
+        let class = |number: usize| u32::from(number.is_multiple_of(3));
         let whole = dataset(0..2000, class);
         let seen = note(&whole, 0..1500);
         assert!(met(&seen, &whole) && met(&seen, &dataset(0..400, class)));

@@ -116,7 +116,6 @@ fn rates(classes: usize, calls: &[Call], weights: &[f64]) -> Row {
 }
 
 #[cfg(test)]
-#[expect(clippy::float_cmp, reason = "halves and quarters are exact")]
 mod tests {
     use super::*;
     use crate::study::{Metric, Unit};

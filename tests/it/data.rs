@@ -99,7 +99,7 @@ fn the_adult_table_has_the_counts_of_its_source() {
 }
 
 /// A table as large as NIH ChestX-ray14's, with its header, its 12 columns and its several findings a row.
-fn nih_like(rows: u32) -> String {
+pub(crate) fn nih_like(rows: u32) -> String {
     let findings = ["No Finding", "Infiltration", "Effusion", "Atelectasis", "Nodule", "Mass", "Pneumothorax"];
     let mut table = String::from(
         "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,\

@@ -26,8 +26,26 @@ examples! {
     one_fold [],
     own_loss ["--set", "share=0.5"],
     shared_base ["--set", "patients=20"],
+    thresholds [],
     unbalanced_classes [],
     values_file ["--params", "examples/values_file.yaml"],
+}
+
+#[test]
+fn grid() {
+    let folder = tempfile::tempdir().unwrap();
+    let study = root().join("examples/grid.pipe").display().to_string();
+    pipe(folder.path(), &["check", &study]).ends(0).says("no problems");
+    let plan = pipe(folder.path(), &["plan", &study]).ends(0).out;
+    assert!(plan.contains("4 variants"), "{plan}");
+    #[cfg(feature = "run")]
+    {
+        let told = pipe(folder.path(), &["run", &study]).ends(0).out;
+        assert!(told.contains("4 of 4 variants") && told.contains("on the hold-out"), "{told}");
+        let record = fs::read(folder.path().join("runs/grid/record.json")).unwrap();
+        let record: pipe::record::StudyRecord = serde_json::from_slice(&record).unwrap();
+        assert_eq!(record.comparison.map(|of| (of.baseline, of.rows.len())), Some(("ce/slow".to_owned(), 3)));
+    }
 }
 
 /// Does what the example's reader would do; without the engine only as far as the plan.
@@ -75,6 +93,12 @@ fn what_it_teaches(name: &str, record: &pipe::record::RunRecord) {
             assert!(holdout > 0 && record.split.roles.iter().all(|role| role.validation.images > 0));
             assert!(record.folds.iter().all(|fold| fold.epochs.iter().all(|epoch| epoch.validation.is_some())));
         }
+        "thresholds" => {
+            let [found, spared] = record.evaluation.operating.as_slice() else { panic!("{:?}", record.evaluation) };
+            assert_eq!(found.point.to_string(), "sensitivity at a specificity of 0.9");
+            assert!(found.mean.sensitivity.is_some() && spared.mean.specificity_interval.is_some());
+            assert!(found.thresholds.iter().all(|fold| fold.thresholds.iter().all(Option::is_some)));
+        }
         "shared_base" => {
             assert!(record.split.roles.iter().all(|role| role.union_patients == 20));
             assert_eq!((record.study.train.epochs, record.study.train.clip), (1, None));
@@ -105,7 +129,7 @@ fn shipped(folder: &str) -> BTreeSet<String> {
 
 #[test]
 fn none_is_left_out() {
-    assert_eq!(shipped("examples"), EXAMPLES.iter().map(|name| (*name).to_owned()).collect());
+    assert_eq!(shipped("examples"), EXAMPLES.iter().chain(&["grid"]).map(|name| (*name).to_owned()).collect());
     assert_eq!(shipped("pipelines"), ["chest_xray", "nih_resnet18", "quickstart"].map(str::to_owned).into());
 }
 

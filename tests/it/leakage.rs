@@ -3,8 +3,8 @@
 use std::fs;
 
 use pipe::check::{Outcome, Overrides, check_source};
-use pipe::diag::Code;
 use pipe::diag::render::{Options, render};
+use pipe::diag::{Code, Diagnostic};
 use pipe::host::RealHost;
 
 use crate::corpus::folder;
@@ -32,24 +32,31 @@ fn line_to_paste(help: &str, setting: &str) -> Option<String> {
     Some(line.split("  (").next()?.trim_end().to_owned())
 }
 
+/// A program with the line of a help text pasted: over the setting of its name, or into the block it names.
+fn pasted(text: &str, problem: &Diagnostic) -> String {
+    let help = problem.help.as_deref().expect("each has a way out");
+    let line = ["holdout", "cv", "validation"].iter().find_map(|setting| line_to_paste(help, setting));
+    let line = line.expect("a line to paste");
+    let setting = line.split(' ').next().expect("a setting").to_owned();
+    match text.lines().find(|line| line.trim_start().starts_with(&format!("{setting} "))) {
+        Some(old) => text.replace(old, &line),
+        None => text.replace("split {", &format!("split {{\n{line}")),
+    }
+}
+
 #[test]
 fn the_notebook_is_stopped_three_times_and_mended_by_what_the_messages_say() {
     let text = fs::read_to_string(folder("bad").join("E0304_notebook.pipe")).expect("the program is there");
     let outcome = check(&text);
     assert_eq!(errors(&outcome), [Code::E0302, Code::E0301, Code::E0304]);
 
-    // Only the line of a help text is pasted: over the setting of its name, or into the block it names.
-    let mut mended = text;
+    let mut mended = text.clone();
     for problem in outcome.problems.sorted() {
-        let help = problem.help.as_deref().expect("each has a way out");
-        let line = ["holdout", "cv", "validation"].iter().find_map(|setting| line_to_paste(help, setting));
-        let line = line.expect("a line to paste");
-        let setting = line.split(' ').next().expect("a setting").to_owned();
-        let old = mended.lines().find(|line| line.trim_start().starts_with(&format!("{setting} "))).map(str::to_owned);
-        mended = match old {
-            Some(old) => mended.replace(&old, &line),
-            None => mended.replace("split {", &format!("split {{\n{line}")),
-        };
+        mended = pasted(&mended, problem);
+        // alone it mends its own error, and the others stand
+        let alone = check(&pasted(&text, problem));
+        let others: Vec<Code> = errors(&outcome).into_iter().filter(|code| *code != problem.code).collect();
+        assert_eq!(errors(&alone), others, "{}", problem.code.id());
     }
     let outcome = check(&mended);
     let drawn = render(&outcome.map, &outcome.problems, Options::default());

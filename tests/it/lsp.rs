@@ -796,3 +796,42 @@ fn a_request_that_is_called_off_is_answered_as_such() {
     assert!(answered.iter().all(|code| [-32800, -32602].contains(code)), "{answered:?}");
     assert!(answered.contains(&-32800), "{answered:?}");
 }
+
+/// `cargo test --release --test it a_key_pressed -- --ignored --nocapture`: from a key to what is wrong, over 112,120 rows.
+#[test]
+#[ignore = "prints times; run it by hand in release"]
+fn a_key_pressed_over_a_large_table_is_answered_in_a_moment() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = super::data::nih_like(112_120);
+    fs::write(folder.path().join("Data_Entry_2017.csv"), &table).unwrap();
+    fs::create_dir(folder.path().join("images")).unwrap();
+    for line in table.lines().skip(1) {
+        fs::File::create(folder.path().join("images").join(line.split(',').next().unwrap())).unwrap();
+    }
+    let text = "pipe \"2026\"\n\nstudy nih {\n  data {\n    table = csv(\"Data_Entry_2017.csv\")\n    \
+                image = file(`Image Index`, under = \"images\")\n    label = `Finding Labels`\n    \
+                labels = multiclass(split_on = \"|\", when_many = drop)\n    group = `Patient ID`\n  }\n  \
+                model { backbone = resnet18() }\n  train { epochs = 10 }\n}\n";
+    let path = folder.path().join("nih.pipe");
+    fs::write(&path, text).unwrap();
+    let mut editor = Editor::new(folder.path());
+    let mut page = Page::open(&mut editor, &path, text);
+    let errors = |found: &[Value]| found.iter().filter(|one| one["severity"] == 1).count();
+    assert_eq!(errors(&page.diagnostics(&mut editor)), 0);
+    let at = page.text.find("epochs = ").unwrap() + "epochs = ".len();
+    let mut times = Vec::new();
+    for round in 0..41 {
+        let start = std::time::Instant::now();
+        // `-10` is out of range
+        if round % 2 == 0 {
+            page.edit(&mut editor, at..at, "-");
+        } else {
+            page.edit(&mut editor, at..at + 1, "");
+        }
+        let found = page.diagnostics(&mut editor);
+        times.push(start.elapsed());
+        assert_eq!(errors(&found), (round + 1) % 2);
+    }
+    times.sort();
+    eprintln!("from a key to the answer: median {:.1?}, slowest {:.1?}", times[20], times[40]);
+}
