@@ -193,7 +193,7 @@ mod tests {
     }
 
     /// Images, inputs, outputs, height, width, kernel, stride, padding, groups.
-    const CASES: [(usize, usize, usize, usize, usize, usize, usize, (usize, usize), usize); 22] = [
+    const CASES: [(usize, usize, usize, usize, usize, usize, usize, (usize, usize), usize); 27] = [
         (3, 5, 7, 24, 20, 3, 1, (1, 1), 1),
         (3, 5, 7, 24, 20, 3, 2, (1, 1), 1),
         (2, 3, 8, 33, 31, 7, 2, (3, 3), 1),
@@ -216,6 +216,11 @@ mod tests {
         (3, 16, 32, 4, 3, 3, 1, (1, 1), 2),
         (3, 24, 16, 9, 8, 1, 1, (0, 0), 2),
         (1, 4, 8, 9, 9, 5, 2, (1, 2), 4),
+        (3, 16, 24, 14, 13, 3, 1, (1, 1), 1),
+        (9, 20, 16, 7, 7, 3, 1, (1, 1), 1),
+        (2, 16, 16, 40, 31, 3, 1, (0, 0), 1),
+        (3, 256, 256, 7, 6, 3, 1, (1, 1), 1),
+        (1, 16, 17, 5, 8, 3, 1, (2, 2), 1),
     ];
 
     #[test]

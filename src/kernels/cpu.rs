@@ -3,12 +3,12 @@
 //! Dense kernels become one matrix product over *columns*, the patches under the kernel laid out as
 //! `[inputs * kernel, positions]` (im2col): a tile of rows at a time where images are large, the whole batch at once
 //! where they are small and the weight is what costs. Groups are convolutions of their own; those of few channels are in
-//! [`super::grouped`]. How work is cut depends on sizes only, never on the number of threads, and partial sums are added in order.
+//! [`super::grouped`]; 3 x 3 kernels at stride 1 are in [`super::winograd`]. How work is cut depends on sizes only, never on the number of threads, and partial sums are added in order.
 
 use gemm::Parallelism;
 use rayon::prelude::*;
 
-use super::grouped;
+use super::{grouped, winograd};
 
 /// Sizes of a convolution.
 #[derive(Debug, Clone, Copy)]
@@ -117,7 +117,7 @@ impl Sizes {
 
 /// A matrix in a slice.
 #[derive(Clone, Copy)]
-struct Matrix<'a> {
+pub(super) struct Matrix<'a> {
     values: &'a [f32],
     rows: usize,
     columns: usize,
@@ -126,11 +126,11 @@ struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    fn new(values: &'a [f32], rows: usize, columns: usize, row_step: usize) -> Self {
+    pub(super) fn new(values: &'a [f32], rows: usize, columns: usize, row_step: usize) -> Self {
         Self { values, rows, columns, row_step, column_step: 1 }
     }
 
-    fn transposed(self) -> Self {
+    pub(super) fn transposed(self) -> Self {
         Self { rows: self.columns, columns: self.rows, row_step: self.column_step, column_step: self.row_step, ..self }
     }
 
@@ -141,7 +141,14 @@ impl<'a> Matrix<'a> {
 }
 
 /// `out = a b`, or `out += a b`; `out` has rows `row_step` apart.
-fn product(a: Matrix<'_>, b: Matrix<'_>, out: &mut [f32], row_step: usize, add: bool, parallelism: Parallelism) {
+pub(super) fn product(
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    out: &mut [f32],
+    row_step: usize,
+    add: bool,
+    parallelism: Parallelism,
+) {
     let (rows, columns) = (a.rows, b.columns);
     if rows == 0 || columns == 0 {
         return;
@@ -281,6 +288,10 @@ pub(super) fn forward(sizes: &Sizes, input: &[f32], weight: &[f32]) -> Vec<f32> 
         grouped::forward(sizes, input, weight, &mut output);
         return output;
     }
+    if winograd::fits(sizes) {
+        winograd::forward(sizes, input, weight, &mut output);
+        return output;
+    }
     let group = sizes.group();
     let (positions, depth) = (sizes.positions(), group.depth());
     if sizes.groups == 1 && sizes.is_small() {
@@ -335,6 +346,10 @@ pub(super) fn by_input(sizes: &Sizes, weight: &[f32], output: &[f32]) -> Vec<f32
         grouped::by_input(sizes, weight, output, &mut input);
         return input;
     }
+    if winograd::fits(sizes) {
+        winograd::by_input(sizes, weight, output, &mut input);
+        return input;
+    }
     let group = sizes.group();
     let (positions, depth) = (sizes.positions(), group.depth());
     if sizes.groups == 1 && sizes.is_small() {
@@ -377,6 +392,9 @@ pub(super) fn by_input(sizes: &Sizes, weight: &[f32], output: &[f32]) -> Vec<f32
 
 /// Gradient by the weight, `[outputs, inputs / groups, kernel height, kernel width]`.
 pub(super) fn by_weight(sizes: &Sizes, input: &[f32], output: &[f32]) -> Vec<f32> {
+    if winograd::fits(sizes) && sizes.images > 0 {
+        return winograd::by_weight(sizes, input, output);
+    }
     let group = sizes.group();
     let mut weight = vec![0.0; sizes.groups * group.weights()];
     if sizes.is_narrow() {

@@ -17,6 +17,8 @@ mod norm;
 mod rows;
 pub(crate) mod soft_f1;
 mod values;
+#[allow(clippy::inline_always, reason = "the loops inside are compiled once for each set of instructions")]
+mod winograd;
 
 pub use convolution::{Geometry, convolution};
 pub use curve::{Curve, curve, sum_relu};

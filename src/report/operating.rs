@@ -15,7 +15,7 @@ pub(super) fn section(record: &RunRecord) -> Markup {
             @if record.study.evaluate.leak.is_some() && record.study.split.validation <= 0.0 {
                 "the very patients who are scored chose the thresholds, which this study accepts"
             } @else {
-                "its validation patients (validation.csv) chose the thresholds, and its other patients are judged at them"
+                "its validation patients (validation.csv) chose the thresholds, and the patients of the fold are judged at them"
             }
             "; so what was fixed is reached only about. "
             @if record.evaluation.intervals.is_some() { "The intervals draw scored patients and keep the thresholds. " }
