@@ -376,6 +376,8 @@ impl Dag {
                 ]),
                 if roles.watched(study).is_empty() {
                     format!("{} images", roles.train.len())
+                } else if crate::leakage::watches_reported_fold(study) {
+                    format!("{} images, watches the fold's own {}", roles.train.len(), roles.evaluation.len())
                 } else {
                     format!("{} images, {} for validation", roles.train.len(), roles.watched(study).len())
                 },

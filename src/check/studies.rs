@@ -42,9 +42,14 @@ pub(super) fn bind<'a>(
     for file in sources.used_first() {
         bind_file(sources, file, given, map, evaluator, &mut studies);
     }
-    if let Some(main) = sources.all().first() {
-        for param in super::files::params(&main.tree) {
-            evaluator.settle(&param.name, 0);
+    // what nothing uses is told of as well
+    for (file, source) in sources.all().iter().enumerate() {
+        for item in &source.tree.items {
+            match item {
+                Item::Param(param) => evaluator.settle(&param.name, file),
+                Item::Let(one) => evaluator.settle(&one.name, file),
+                Item::Use(_) | Item::Block(_) | Item::Error(_) => {}
+            }
         }
     }
     studies
@@ -235,11 +240,14 @@ impl<'a> Studies<'a> {
                 break;
             };
             if let Some(from) = chain.iter().position(|level| std::ptr::eq(level.block, next.block)) {
-                let circle: Vec<(Span, &str)> = chain
+                let mut circle: Vec<(Span, &str)> = chain
                     .iter()
                     .skip(from)
                     .map(|level| (level.block.extends.as_ref().map_or(level.block.span, |e| e.span), name(level.block)))
                     .collect();
+                // told once, wherever it is entered
+                let first = (0..circle.len()).min_by_key(|at| circle.get(*at).map(|(span, _)| *span)).unwrap_or(0);
+                circle.rotate_left(first);
                 evaluator.problems.studies_in_a_circle(&circle);
                 complete = false;
                 break;

@@ -232,7 +232,8 @@ fn leakage(world: World<'_>, study: &Study, dataset: Option<&Dataset>, reader: &
     let patient_column = if grouped { None } else { data::patient_column(&study.data.source, world.base, world.host) };
     let mut facts = Facts::of(study, &reader.places, dataset);
     let single = dataset.is_some_and(|dataset| dataset.images.len() == dataset.patients.len());
-    facts.drawn_by_image = reader.drawn_by_image && !single;
+    let known = matches!(study.data.group, Group::Column(_));
+    facts.drawn_by_image = reader.drawn_by_image && known && !single;
     if let Some(trained_on) = reader.trained_on
         && let Some(columns) = data::column_names(&study.data.source, world.base, world.host)
         && let Some(card) = datasets::recognise(&columns)

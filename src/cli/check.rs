@@ -3,6 +3,7 @@
 use clap::Args;
 
 use crate::check::Pick;
+use crate::diag::Code;
 use crate::host::{Memory, Remembering};
 use crate::store::CheckCache;
 
@@ -46,6 +47,11 @@ pub(super) fn run(arguments: &Arguments) -> Outcomes {
         let printed = print(&text.join(if json { "" } else { "\n" }));
         if printed != Outcomes::Done {
             return printed;
+        }
+        let leaks =
+            [Code::E0301, Code::E0302, Code::E0304, Code::E0305, Code::E0309, Code::E0603, Code::E0604, Code::E0705];
+        if !json && outcome.problems.clone().without(&leaks).has_errors() {
+            talk("this is what is seen in the settings that are understood; the errors below may change it");
         }
     }
     if arguments.format == Some(Errors::Json) {

@@ -21,7 +21,7 @@ Examples:
   pipe fmt - < in.pipe > out.pipe   from stdin to stdout
 
 Only blanks, line ends and the last comma of a list change; comments stay, and what the study means stays.
-A file that cannot be read as a study is left as it is. Exit codes: 0 done, 1 something differs or is broken.")]
+A file that cannot be read as a study is left as it is; with --fix what can be mended in it is. Exit codes: 0 done, 1 something differs or is broken.")]
 pub(super) struct Arguments {
     /// Files, folders (all .pipe files below them), or - for stdin
     #[arg(value_name = "FILE", required = true)]
@@ -104,8 +104,16 @@ fn one(arguments: &Arguments, path: &Path) -> Result<bool, Outcomes> {
     let fixable = arguments.fix && !parsed.problems.has(Code::E0007);
     let mended = if parsed.problems.is_empty() {
         Some(text.clone())
+    } else if fixable {
+        match syntax::mend(file, &text) {
+            Ok(mended) => Some(mended),
+            Err((partly, _)) if partly != text && !stdin => {
+                return partly_mended(arguments, path, &name, &text, &partly);
+            }
+            Err(_) => None,
+        }
     } else {
-        fixable.then(|| syntax::mend(file, &text).ok()).flatten()
+        None
     };
     let Some(laid_out) = mended.and_then(|mended| syntax::format(file, &mended).ok()) else {
         arguments.talk.tell(&map, &parsed.problems);
@@ -134,10 +142,28 @@ fn one(arguments: &Arguments, path: &Path) -> Result<bool, Outcomes> {
     Ok(differs)
 }
 
+/// Keeps the edits that could be made, without a layout, and tells what is left.
+fn partly_mended(arguments: &Arguments, path: &Path, name: &str, before: &str, after: &str) -> Result<bool, Outcomes> {
+    let mut map = SourceMap::new();
+    let (_, left) = syntax::read(&mut map, name, None, after.as_bytes());
+    if arguments.check {
+        let _ = print(&difference(name, before, after));
+    } else if let Err(error) = crate::store::rewrite_whole(path, after.as_bytes()) {
+        talk(&format!("pipe: {} cannot be written: {error}", visible(name)));
+        return Err(Outcomes::Failed);
+    }
+    arguments.talk.tell(&map, &left.problems);
+    if arguments.talk.for_people() {
+        talk(&format!("{}: mended in part, not laid out; {}", visible(name), super::summary(&left.problems)));
+    }
+    Err(Outcomes::Errors)
+}
+
 /// The name of a file and the lines that would change, with their numbers.
 fn difference(name: &str, before: &str, after: &str) -> String {
     let mut out = format!("{}\n", visible(name));
-    let diff = TextDiff::from_lines(before, after);
+    // a rough difference of two long files is better than a fine one after minutes
+    let diff = TextDiff::configure().timeout(std::time::Duration::from_millis(300)).diff_lines(before, after);
     for change in diff.iter_all_changes() {
         let (sign, line) = match change.tag() {
             ChangeTag::Equal => continue,

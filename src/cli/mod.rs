@@ -292,7 +292,20 @@ impl StudyArguments {
     /// The values file's name and text.
     fn values(&self) -> Result<Option<(String, String)>, Outcomes> {
         let Some(path) = &self.params else { return Ok(None) };
-        match std::fs::read_to_string(path) {
+        let host = crate::host::RealHost;
+        let most = crate::syntax::guard::MOST_BYTES;
+        let read = host.stat(path).and_then(|stat| {
+            if stat.size > most as u64 {
+                let why = format!("it has {} bytes, and at most {most} are read", stat.size);
+                return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, why));
+            }
+            host.read(path)
+        });
+        let text = read.and_then(|bytes| {
+            String::from_utf8(bytes)
+                .map_err(|_| std::io::Error::new(std::io::ErrorKind::InvalidData, "it is no UTF-8 text"))
+        });
+        match text {
             Ok(text) => Ok(Some((path.display().to_string(), text))),
             Err(error) => {
                 talk(&format!("pipe: {} cannot be read: {error}", path.display()));

@@ -205,7 +205,12 @@ fn assemble(
     found: &mut Problems,
 ) -> Option<Dataset> {
     let files = files_of(data, base)?;
-    let table = source::open(&data.source, &uses(data, split, slices, &files, places), base, host, places, found)?;
+    let uses = uses(data, split, slices, &files, places);
+    let (table, whole) = source::open(&data.source, &uses, base, host, places, found)?;
+    if !whole {
+        labels_alone(data, &table, places, found);
+        return None;
+    }
     let group = match group_column(data) {
         Some(column) => Some(table.column(column)?),
         None => None,
@@ -280,6 +285,25 @@ fn assemble(
     Some(Dataset { given_folds, given_holdout, alone, columns, ..dataset })
 }
 
+/// What is wrong with the labels of a table in which another column is missing, and with what names classes.
+fn labels_alone(data: &Data, table: &Table, places: &Places, found: &mut Problems) {
+    if table.column(&data.label).is_none() {
+        return;
+    }
+    let all: Vec<u32> = (0..table.rows()).collect();
+    let kept = match &data.keep {
+        Some(keep) if keep::columns(keep).iter().all(|column| table.column(column).is_some()) => {
+            keep::rows(keep, table, &mut Vec::new()).unwrap_or(all)
+        }
+        Some(_) | None => all,
+    };
+    let labelling = labels::assign(data, table, &kept, places, found);
+    if let Some(limit) = &data.limit {
+        let labels = labels_of(table, data, &labelling.fates, &kept);
+        quotas(limit, &labelling.classes, &class_totals(&labels, labelling.classes.len()), places, found);
+    }
+}
+
 /// Keeps the rows for which `keep` holds.
 fn apply_keep(
     data: &Data,
@@ -297,6 +321,9 @@ fn apply_keep(
         return None;
     };
     flow.step("keep", &kept);
+    if !kept.is_empty() {
+        tell_slips(predicate, table, at, found);
+    }
     let all = rows.len();
     let (part, left) = keep::strictest(predicate, table)?;
     if kept.is_empty() {
@@ -308,6 +335,12 @@ fn apply_keep(
         found.keep_removes_most(&part, (all - kept.len(), all, all - left as usize), at);
     }
     Some(kept)
+}
+
+fn tell_slips(predicate: &Predicate, table: &Table, at: Option<Span>, found: &mut Problems) {
+    for (column, text, near) in keep::slips(predicate, table) {
+        found.value_never_held(&column, &text, &near, at);
+    }
 }
 
 fn tell_mismatches(mismatches: &[Mismatch], table: &Table, at: Option<Span>, found: &mut Problems) {
@@ -349,6 +382,7 @@ fn given_holdout(
         found.holdout_of_all_or_none(count, held.len(), never_held(predicate, table).as_deref(), at);
         return None;
     }
+    tell_slips(predicate, table, at, found);
     Some(held)
 }
 

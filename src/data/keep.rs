@@ -3,6 +3,7 @@
 //! A missing cell of a number column is neither within nor outside anything, so a row stays only if the condition
 //! holds whatever that cell was (Kleene's logic, as SQL has it). An empty cell of a text column is the empty text.
 
+use crate::diag::suggest;
 use crate::study::{Comparison, Predicate, Scalar};
 
 use super::table::{Column, Table, number};
@@ -79,7 +80,8 @@ fn compile<'t>(predicate: &Predicate, table: &'t Table, bad: &mut Vec<Mismatch>)
                     numbers.iter().map(|cell| cell.map(|cell| compare(&cell, value, *comparison))).collect()
                 }
                 Scalar::Text(value) => {
-                    expect_text(name, column, value, bad)?;
+                    let ordered = !matches!(comparison, Comparison::Equal | Comparison::NotEqual);
+                    expect_text(name, column, value, ordered, bad)?;
                     column.values().map(|cell| Some(compare(&cell, &value.as_str(), *comparison))).collect()
                 }
             };
@@ -99,7 +101,7 @@ fn compile<'t>(predicate: &Predicate, table: &'t Table, bad: &mut Vec<Mismatch>)
                         }
                     }
                     Scalar::Text(value) => {
-                        expect_text(name, column, value, bad)?;
+                        expect_text(name, column, value, false, bad)?;
                         for (held, cell) in truth.iter_mut().zip(column.values()) {
                             *held = held.map(|held| held || cell == value);
                         }
@@ -144,9 +146,9 @@ fn numbers(name: &str, column: &Column, bad: &mut Vec<Mismatch>) -> Option<Vec<O
     }
 }
 
-/// A text that is no number can never equal a cell of a column of numbers.
-fn expect_text(name: &str, column: &Column, value: &str, bad: &mut Vec<Mismatch>) -> Option<()> {
-    let never = !value.is_empty() && number(value).is_none() && column.find(value).is_none();
+/// A text that is no number can never equal a cell of a column of numbers, and numbers are not `ordered` as texts are.
+fn expect_text(name: &str, column: &Column, value: &str, ordered: bool, bad: &mut Vec<Mismatch>) -> Option<()> {
+    let never = ordered || (!value.is_empty() && number(value).is_none() && column.find(value).is_none());
     let holds_numbers = || column.numbers().is_ok_and(|numbers| numbers.iter().any(Option::is_some));
     if never && holds_numbers() {
         let code = (0..).zip(column.values()).find(|(_, cell)| number(cell).is_some()).map_or(0, |(code, _)| code);
@@ -225,6 +227,29 @@ pub(super) fn never_held(predicate: &Predicate, table: &Table) -> Option<(String
         Predicate::Compare { column, comparison: Comparison::Equal, value } => asked(column, value),
         Predicate::OneOf { column, values } => values.iter().find_map(|value| asked(column, value)),
         Predicate::Or(..) | Predicate::Not(_) | Predicate::Compare { .. } | Predicate::Within { .. } => None,
+    }
+}
+
+/// Texts that a condition compares with and that their columns never hold, where one that they hold is so near that a slip
+/// is likely: the column, the text, and what is held.
+pub(super) fn slips(predicate: &Predicate, table: &Table) -> Vec<(String, String, String)> {
+    let asked = |column: &str, value: &Scalar| -> Option<(String, String, String)> {
+        let Scalar::Text(text) = value else { return None };
+        let held = table.column(column)?;
+        if text.is_empty() || held.find(text).is_some() {
+            return None;
+        }
+        let near = suggest::nearest(text, held.values().take(1000).filter(|cell| !cell.is_empty()))?;
+        Some((column.to_owned(), text.clone(), near.to_owned()))
+    };
+    match predicate {
+        Predicate::And(left, right) | Predicate::Or(left, right) => [slips(left, table), slips(right, table)].concat(),
+        Predicate::Not(inner) => slips(inner, table),
+        Predicate::Compare { column, comparison: Comparison::Equal | Comparison::NotEqual, value } => {
+            asked(column, value).into_iter().collect()
+        }
+        Predicate::OneOf { column, values } => values.iter().filter_map(|value| asked(column, value)).collect(),
+        Predicate::Compare { .. } | Predicate::Within { .. } => Vec::new(),
     }
 }
 
@@ -341,6 +366,26 @@ mod tests {
             bad.first(),
             Some(&Mismatch { column: "code".into(), with_number: true, cell: "058Y".into(), row: 0 })
         );
+    }
+
+    #[test]
+    fn numbers_are_not_in_the_order_of_their_digits() {
+        let mut bad = Vec::new();
+        let old = Predicate::Compare {
+            column: "age".into(),
+            comparison: Comparison::Greater,
+            value: Scalar::Text("3".into()),
+        };
+        assert_eq!(rows(&old, &people(), &mut bad), None);
+        assert_eq!(bad, [Mismatch { column: "age".into(), with_number: false, cell: "10".into(), row: 0 }]);
+    }
+
+    #[test]
+    fn slips_are_values_that_nearly_occur() {
+        let not = Predicate::Not(Box::new(sex(Comparison::Equal, "m")));
+        assert_eq!(slips(&not, &people()), [("sex".to_owned(), "m".to_owned(), "M".to_owned())]);
+        assert!(slips(&sex(Comparison::NotEqual, "F"), &people()).is_empty());
+        assert!(slips(&sex(Comparison::NotEqual, "unknown"), &people()).is_empty());
     }
 
     #[test]

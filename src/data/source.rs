@@ -25,7 +25,8 @@ pub(super) struct Use<'a> {
     pub(super) at: Option<Span>,
 }
 
-/// Reads the used columns. `None` after telling why: the source cannot be read, or lacks a column.
+/// Reads the used columns, and says whether all of them are there, each once; those that are not are told of. `None`
+/// after telling why the source cannot be read.
 pub(super) fn open(
     source: &Source,
     uses: &[Use<'_>],
@@ -33,17 +34,19 @@ pub(super) fn open(
     host: &dyn Host,
     places: &Places,
     found: &mut Problems,
-) -> Option<Table> {
+) -> Option<(Table, bool)> {
     let at = places.nearest("data.table");
     match source {
         Source::Csv { path } => read_csv(path, uses, base, host, at, found),
         Source::Folder { root } => {
             let table = list_folders(root, base, host, at, found)?;
-            has_columns(&table.names, uses, at, found).then_some(table)
+            let whole = has_columns(&table.names, uses, at, found);
+            Some((table, whole))
         }
         Source::Phantoms { images, patients, seed } => {
             let table = phantoms(*images, *patients, *seed);
-            has_columns(&table.names, uses, at, found).then_some(table)
+            let whole = has_columns(&table.names, uses, at, found);
+            Some((table, whole))
         }
     }
 }
@@ -71,7 +74,7 @@ fn read_csv(
     host: &dyn Host,
     at: Option<Span>,
     found: &mut Problems,
-) -> Option<Table> {
+) -> Option<(Table, bool)> {
     let written = path.to_string_lossy();
     let bytes = match host.read(&base.join(path)) {
         Ok(bytes) => bytes,
@@ -92,15 +95,13 @@ fn read_csv(
             return None;
         }
     };
-    if !has_columns(&header.names, uses, at, found) {
-        return None;
-    }
+    let whole = has_columns(&header.names, uses, at, found);
     let mut wanted: Vec<usize> =
         uses.iter().filter_map(|used| header.names.iter().position(|name| name == used.column)).collect();
     wanted.sort_unstable();
     wanted.dedup();
     match csv::read(&bytes, &header, &wanted) {
-        Ok(table) => Some(table),
+        Ok(table) => Some((table, whole)),
         Err(unreadable) => {
             tell(&unreadable, &written, at, found);
             None
@@ -144,7 +145,7 @@ pub fn column_names(source: &Source, base: &Path, host: &dyn Host) -> Option<Vec
 #[must_use]
 pub fn read_column(source: &Source, base: &Path, host: &dyn Host, name: &str) -> Option<Column> {
     let uses = [Use { column: name, at: None }];
-    open(source, &uses, base, host, &Places::default(), &mut Problems::new())?.column(name).cloned()
+    open(source, &uses, base, host, &Places::default(), &mut Problems::new())?.0.column(name).cloned()
 }
 
 /// Every column of a table that no study names yet; `None` after telling why it cannot be read.

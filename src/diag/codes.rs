@@ -65,6 +65,7 @@ codes! {
     E0212 "no rows, or one class only, are left",
     E0213 "a column's type does not fit its use",
     E0214 "an image cannot be read",
+    W0215 "a condition names a value that its column does not hold",
     E0301 "no patient column",
     E0302 "given folds share patients",
     W0303 "the patient column looks like a row id",

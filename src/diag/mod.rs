@@ -9,6 +9,7 @@ pub mod render;
 pub mod suggest;
 mod words;
 
+use indexmap::IndexSet;
 use serde::{Deserialize, Serialize};
 
 pub use codes::Code;
@@ -100,7 +101,7 @@ impl Diagnostic {
 /// Everything found wrong so far. Sentences live in `words/`, one method a problem.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problems {
-    list: Vec<Diagnostic>,
+    list: IndexSet<Diagnostic>,
 }
 
 impl Problems {
@@ -112,16 +113,12 @@ impl Problems {
 
     /// Adds a problem, unless the very same one stands already.
     pub fn push(&mut self, diagnostic: Diagnostic) {
-        if !self.list.contains(&diagnostic) {
-            self.list.push(diagnostic);
-        }
+        self.list.insert(diagnostic);
     }
 
     /// Takes over what another stage found.
     pub fn extend(&mut self, other: Self) {
-        for diagnostic in other.list {
-            self.push(diagnostic);
-        }
+        self.list.extend(other.list);
     }
 
     /// The same problems, but for some codes.
@@ -133,11 +130,8 @@ impl Problems {
 
     /// The same problems, each with one more place.
     #[must_use]
-    pub fn labelled(mut self, span: Span, text: &str) -> Self {
-        for diagnostic in &mut self.list {
-            diagnostic.labels.push(Label { span, text: text.to_owned() });
-        }
-        self
+    pub fn labelled(self, span: Span, text: &str) -> Self {
+        Self { list: self.list.into_iter().map(|diagnostic| diagnostic.label(span, text)).collect() }
     }
 
     /// All of them, in the order in which they were found.
@@ -148,12 +142,13 @@ impl Problems {
     /// The same problems at other places.
     #[must_use]
     pub fn moved(&self, place: impl Fn(Span) -> Span) -> Self {
-        let mut list = self.list.clone();
-        for diagnostic in &mut list {
+        let moved = |diagnostic: &Diagnostic| {
+            let mut diagnostic = diagnostic.clone();
             diagnostic.labels.iter_mut().for_each(|label| label.span = place(label.span));
             diagnostic.fixes.iter_mut().for_each(|edit| edit.span = place(edit.span));
-        }
-        Self { list }
+            diagnostic
+        };
+        Self { list: self.list.iter().map(moved).collect() }
     }
 
     /// Is there an error (not only warnings)?

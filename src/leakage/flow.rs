@@ -131,11 +131,16 @@ impl Builder<'_> {
         match over {
             Over::Training => Parts::of(&[Part::Train]),
             Over::Watched => Parts::of(&[watched]),
-            Over::Scored => FOLDS,
+            Over::Scored => self.folds(),
             Over::Everybody => Parts::of(&everybody),
             Over::Card if self.facts.first_weights.is_some() => Parts::of(&everybody),
             Over::Nobody | Over::Card => Parts::NONE,
         }
+    }
+
+    /// The parts that the folds deal out, in this study.
+    fn folds(&self) -> Parts {
+        if self.study.split.validation > 0.0 { FOLDS } else { Parts::of(&[Part::Train, Part::Evaluation]) }
     }
 
     fn holds_out(&self) -> bool {
@@ -234,7 +239,8 @@ impl Builder<'_> {
 
     /// Which parts are not told apart by patient.
     fn sharing(&mut self) {
-        let learning = Parts::of(&[Part::Train, Part::Validation]);
+        let validates = self.study.split.validation > 0.0;
+        let learning = if validates { Parts::of(&[Part::Train, Part::Validation]) } else { Parts::of(&[Part::Train]) };
         let evaluation = Parts::of(&[Part::Evaluation]);
         let mut share = |one, other, bond| self.flow.sharing.push(Sharing { one, other, bond });
         let (holdout, folds) = (Parts::of(&[Part::Holdout]), learning.with(evaluation));
@@ -270,13 +276,20 @@ pub fn of(study: &Study, facts: &Facts) -> Flow {
     let network = builder.network(statistic);
     let scored = builder.score("the score of each fold", network, statistic, Part::Evaluation);
     builder.operating(network, statistic, scored);
+    if facts.drawn_by_image {
+        // One patient's images on both sides of a draw: the draw knows of the images that it leaves out.
+        let setting = "evaluate.intervals.unit";
+        let drawn = builder.add(What::Drawn, "draws of single images", setting, Over::Nobody, &[scored]);
+        let fold = Part::Evaluation;
+        if let Some(value) = builder.flow.values.get_mut(drawn) {
+            value.over = Parts::of(&[fold]);
+        }
+        builder.flow.scores.push(Score { name: "the intervals", predictor: drawn, on: fold });
+    }
     if builder.holds_out() {
         // A hold-out image gets the mean of all folds' networks, and together these have seen every fold.
         let name = "mean of the folds' networks";
-        let all = builder.add(What::Network, name, "split.cv", Over::Nobody, &[network]);
-        if let Some(value) = builder.flow.values.get_mut(all) {
-            value.over = FOLDS;
-        }
+        let all = builder.add(What::Network, name, "split.cv", Over::Scored, &[network]);
         builder.score("the score of the hold-out", all, statistic, Part::Holdout);
     }
     builder.sharing();

@@ -144,6 +144,8 @@ pub enum What {
     Threshold,
     /// The classes that are found in the images of a part.
     Found(Part),
+    /// Images drawn again as if each were its own patient.
+    Drawn,
     /// Which of several variants is the best.
     Winner,
 }

@@ -23,6 +23,7 @@ pub struct Context<'a> {
 pub fn tell(study: &Study, flow: &Flow, context: &Context<'_>, problems: &mut Problems) {
     let mut found = Problems::new();
     let mut told: Vec<(Option<&Bond>, &str)> = Vec::new();
+    let mut refused = false;
     for leak in flow.leaks() {
         let Some(fit) = flow.values.get(leak.fit) else { continue };
         let bond = leak.through.and_then(|through| flow.sharing.get(through)).map(|sharing| &sharing.bond);
@@ -32,24 +33,25 @@ pub fn tell(study: &Study, flow: &Flow, context: &Context<'_>, problems: &mut Pr
             continue;
         }
         told.push(same);
+        if fit.what == What::Drawn {
+            // The engine draws whole patients, whatever an author accepts.
+            if let (Group::Column(column), true) = (&study.data.group, (context.sound)("evaluate.intervals")) {
+                let at = context.places.get(fit.setting);
+                problems.images_drawn(column, at, context.places.get("data.group"));
+                refused = true;
+            }
+            continue;
+        }
         match bond {
             Some(bond) => shared(study, bond, context, &mut found),
             None => fitted(flow, &leak, context, &mut found),
         }
     }
-    if context.facts.drawn_by_image
-        && let Group::Column(column) = &study.data.group
-        && (context.sound)("evaluate.intervals")
-    {
-        // The engine draws whole patients, whatever an author accepts.
-        let at = context.places.get("evaluate.intervals.unit");
-        problems.images_drawn(column, at, context.places.get("data.group"));
-    }
     let at = context.places.get("evaluate.leak");
     match &study.evaluate.leak {
         None => problems.extend(found),
         Some(_) if found.is_empty() => {
-            if context.complete {
+            if context.complete && !refused {
                 problems.nothing_to_accept(at);
             }
         }
@@ -136,7 +138,7 @@ fn fitted(flow: &Flow, leak: &Leak, context: &Context<'_>, found: &mut Problems)
             }
         }
         // Told where all variants are known.
-        What::Winner => {}
+        What::Winner | What::Drawn => {}
         // Nothing that is fitted to the training part alone can reach a score but through a sharing.
         What::Images(_) | What::Augmented | What::Balance | What::Network | What::Predictions(_) | What::Found(_) => {
             found.fitted_where_scored(&fit.name, score.name, places.nearest(fit.setting), scored);

@@ -68,6 +68,18 @@ fn the_notebook_is_stopped_three_times_and_mended_by_what_the_messages_say() {
 }
 
 #[test]
+fn draws_of_images_are_a_leak_that_nothing_accepts() {
+    let images = "evaluate { intervals = bootstrap(unit = image) }";
+    let outcome = check(&study(&format!("  {images}")));
+    assert_eq!(errors(&outcome), [Code::E0603]);
+    let text = outcome.seen[0].text(&outcome.map);
+    assert!(text.contains("the intervals, on evaluation: LEAKS"), "{text}");
+    let accepted = images.replace("{ ", "{ leak = accepted(because = \"a pilot\")\n");
+    let outcome = check(&study(&format!("  {accepted}")));
+    assert_eq!(errors(&outcome), [Code::E0603], "and no word that nothing leaks");
+}
+
+#[test]
 fn each_score_says_what_its_predictor_has_seen() {
     let outcome = check(&study("  split { holdout = 20%\n validation = 10% }\n  train { stop = early(on = loss) }"));
     let explained = outcome.seen.first().expect("a study");

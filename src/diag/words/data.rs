@@ -449,6 +449,15 @@ impl Problems {
         );
     }
 
+    /// W0215: a condition with a value that its column does not hold.
+    pub fn value_never_held(&mut self, column: &str, text: &str, near: &str, at: Option<Span>) {
+        self.push(
+            Diagnostic::new(Code::W0215, format!("{} never holds \"{}\"", name(column), shown(text)))
+                .at(at, "so this part of the condition is the same for every row")
+                .help(format!("did you mean \"{}\"?", shown(near))),
+        );
+    }
+
     /// W0208: `keep` leaves less than half of the table.
     /// (`by_part`: rows that the strictest part of the condition, `condition`, removes by itself.)
     pub fn keep_removes_most(

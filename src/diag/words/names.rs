@@ -420,7 +420,7 @@ impl Problems {
     /// `elsewhere`: a used file that declares one of this name, which this file does not import.
     pub fn no_such_param(&mut self, name: &str, span: Span, params: &[&str], elsewhere: Option<&str>) {
         let help = match elsewhere {
-            Some(file) => format!("it is a param of `{file}`; import it to set it:\n  use \"...\" {{ {name} }}"),
+            Some(file) => format!("it is a param of `{file}`; import it to set it:\n  use \"{file}\" {{ {name} }}"),
             None if params.is_empty() => format!("this file has no params; add  param {name} : int = 1"),
             None => meant_or_all(name, "params of this file", params),
         };

@@ -123,7 +123,7 @@ impl Problems {
             )
             .label(at, "shifts every input away from what the weights know")
             .label(weights, format!("trained with normalize({wants})"))
-            .help(format!("write `normalize({wants})`, or leave `normalize` out"))
+            .help(format!("write `normalize({wants})`, or leave `normalize` out: each backbone then has its own"))
             .fix(at, format!("normalize({wants})")),
         );
     }

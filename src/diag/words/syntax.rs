@@ -384,7 +384,8 @@ impl Problems {
         self.push(
             Diagnostic::new(Code::E0006, "a setting ends with its line, not with a comma")
                 .label(place, "not needed")
-                .help("remove it; every setting stands on a line of its own"),
+                .help("remove it; every setting stands on a line of its own")
+                .fix(place, ""),
         );
     }
 
