@@ -66,6 +66,9 @@ pub(super) fn run(arguments: &Arguments) -> Outcomes {
         Ok(variants) => variants,
         Err(outcome) => return outcome,
     };
+    if arguments.prose {
+        return print(&show::prose(&outcome, &variants));
+    }
     let data: Vec<Data<'_>> =
         variants.iter().map(|variant| Data { variant: &variant.name, study: &variant.study }).collect();
     let text = match (arguments.format, data.as_slice()) {
@@ -75,14 +78,10 @@ pub(super) fn run(arguments: &Arguments) -> Outcomes {
         (Some(Format::Yaml), [one]) => serde_yaml::to_string(&serde_json::to_value(one).ok()).unwrap_or_default(),
         (Some(Format::Yaml), all) => serde_yaml::to_string(&serde_json::to_value(all).ok()).unwrap_or_default(),
         (None, _) => {
-            let shown = variants.iter().filter_map(|variant| {
-                let text = if arguments.prose {
-                    show::prose(&variant.study, &variant.settings, outcome.datasets.get(variant.dataset)?)
-                } else {
-                    show::program(&variant.study, &variant.settings, arguments.full)
-                };
+            let shown = variants.iter().map(|variant| {
+                let text = show::program(&variant.study, &variant.settings, arguments.full);
                 let several = variants.len() > 1;
-                Some(if several { format!("# variant {}\n\n{text}", variant.name) } else { text })
+                if several { format!("# variant {}\n\n{text}", variant.name) } else { text }
             });
             shown.collect::<Vec<_>>().join("\n")
         }
