@@ -287,7 +287,7 @@ fn assemble(
 
 /// What is wrong with the labels of a table in which another column is missing, and with what names classes.
 fn labels_alone(data: &Data, table: &Table, places: &Places, found: &mut Problems) {
-    if table.column(&data.label).is_none() {
+    if table.names.iter().filter(|name| **name == data.label).count() != 1 {
         return;
     }
     let all: Vec<u32> = (0..table.rows()).collect();

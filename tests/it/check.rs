@@ -237,10 +237,11 @@ fn doubling_ends() {
     }
     let text = study_text(&top, "  seed = if 1 in a59 then 1 else 2\n");
     assert!(codes(&text, &Overrides::default()).contains(&Code::E0007));
-    let mut chain = String::from("let b0 = 1\n");
-    for level in 1..5000 {
+    let mut chain = String::new();
+    for level in (1..5000).rev() {
         chain += &format!("let b{level} = b{}\n", level - 1);
     }
+    chain += "let b0 = 1\n";
     let text = study_text(&chain, "  seed = b4999\n");
     assert!(codes(&text, &Overrides::default()).contains(&Code::E0007));
 }

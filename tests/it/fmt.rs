@@ -210,7 +210,7 @@ fn the_command_writes_checks_and_leaves_broken_files_alone() {
     written(at, "a.pipe", &untidy);
     written(at, "tidy.pipe", &laid_out(TINY));
     let broken = written(at, "broken.pipe", &untidy.replace("holdout = 20%", "holdout: 20%"));
-    let hopeless = written(at, "hopeless.pipe", "pipe \"2026\"\nlet a: True\nlet b =\n");
+    written(at, "hopeless.pipe", "pipe \"2026\"\nlet a: True\nlet b =\n");
     let told = pipe(at, &["fmt", "--check", "a.pipe", "tidy.pipe"]).ends(1);
     assert!(told.out.starts_with("a.pipe\n-") && !told.out.contains("tidy.pipe"), "{}", told.out);
     assert_eq!(fs::read_to_string(at.join("a.pipe")).unwrap(), untidy);
@@ -221,8 +221,10 @@ fn the_command_writes_checks_and_leaves_broken_files_alone() {
     assert_eq!(fs::read_to_string(at.join("broken.pipe")).unwrap(), broken);
     pipe(at, &["fmt", "--check", "a.pipe", "tidy.pipe"]).ends(0);
 
-    pipe(at, &["fmt", "--fix", "broken.pipe", "hopeless.pipe"]).ends(1);
-    assert_eq!(fs::read_to_string(at.join("hopeless.pipe")).unwrap(), hopeless);
+    let told = pipe(at, &["fmt", "--fix", "broken.pipe", "hopeless.pipe"]).ends(1).says("E0002");
+    assert!(told.err.contains("hopeless.pipe: mended in part, not laid out; 1 error"), "{}", told.err);
+    let partly = fs::read_to_string(at.join("hopeless.pipe")).unwrap();
+    assert_eq!(partly, "pipe \"2026\"\nlet a = true\nlet b =\n");
     assert_eq!(fs::read_to_string(at.join("broken.pipe")).unwrap(), laid_out(TINY));
     pipe(at, &["fmt", "gone.pipe"]).ends(1).says("`gone.pipe` cannot be read");
     // what is not text is not written over, whatever is asked

@@ -160,7 +160,13 @@ fn leaking(told: &Told<'_>, leak: &Leak) -> String {
             "the first weights had been trained on this data set or on one that shares images with it".to_owned()
         }
         What::Winner => "the best variant was chosen by the very scores that are reported".to_owned(),
-        What::Images(_) | What::Augmented | What::Balance | What::Network | What::Predictions(_) | What::Found(_) => {
+        What::Images(_)
+        | What::Augmented
+        | What::Balance
+        | What::Network
+        | What::Predictions(_)
+        | What::Found(_)
+        | What::Drawn => {
             format!("{} saw images that were scored", fit.name)
         }
     }
