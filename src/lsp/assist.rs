@@ -8,11 +8,13 @@ use gen_lsp_types as lsp;
 use serde_json::{Value, json};
 
 use super::cursor::{Cursor, Slot, Spot, cursor};
-use super::desk::Page;
+use super::desk::{Desk, Page};
+use super::names::{Definition, Kind};
 use super::offers::{self, Offer};
 use super::places::{Encoding, Lines};
 use super::problems::{mends, text_edits, together};
 use super::server::{Opened, Server};
+use super::{grid, navigate};
 use crate::catalog::{Takes, describe};
 use crate::host::Host as _;
 use crate::syntax::ast::{Block, Entry, Expr, ExprKind, Item};
@@ -29,7 +31,10 @@ pub(super) fn completion(server: &mut Server, params: &lsp::CompletionParams) ->
     let page = &opened.page;
     let lines = Lines::new(&page.text, encoding);
     let here = cursor(page.file, &page.text, lines.offset(at.position));
-    let offers = offers::offers(&here, &page.names.visible(lines.offset(at.position)), &page.text);
+    let visible = page.names.visible(lines.offset(at.position));
+    let offers = from_elsewhere(&server.desk(), &document, &here, &visible)
+        .unwrap_or_else(|| offers::offers(&here, &visible, &page.text));
+    let variants = variants(page, &here);
     // what stands behind the place is replaced only inside a column or a text, which go to their end
     let typed = match here.spot {
         Spot::Column | Spot::Text | Spot::Edition => here.word.clone(),
@@ -39,6 +44,7 @@ pub(super) fn completion(server: &mut Server, params: &lsp::CompletionParams) ->
     let from_table = from_table(server, &document, &here);
     let mut items: Vec<lsp::CompletionItem> =
         offers.into_iter().map(|offer| item(offer, &typed, at.position, server.snippets)).collect();
+    items.extend(variants.into_iter().map(|offer| item(offer, &typed, at.position, false)));
     items.extend(from_table.into_iter().enumerate().map(|(nth, offer)| {
         let data = (here.spot_is_column())
             .then(|| json!({ "uri": at.text_document.uri, "at": here.word.start, "column": offer.name }));
@@ -47,6 +53,54 @@ pub(super) fn completion(server: &mut Server, params: &lsp::CompletionParams) ->
         lsp::CompletionItem { data, sort_text: Some(format!("{nth:05}")), ..item }
     }));
     Some(lsp::CompletionList { is_incomplete: false, items, ..lsp::CompletionList::default() })
+}
+
+/// Names of another file: behind `lab.`, or in the braces of a `use`.
+fn from_elsewhere(desk: &Desk, document: &Path, here: &Cursor, visible: &[&Definition]) -> Option<Vec<Offer>> {
+    let none: &[String] = &[];
+    let (file, written) = match (&here.spot, &here.member_of) {
+        (Spot::Import { file, written }, _) => (file.as_str(), written.as_slice()),
+        (Spot::Value | Spot::Study, Some(alias)) => {
+            let of = visible.iter().find(|one| one.kind == Kind::Alias && one.name.text == *alias);
+            (of.and_then(|one| one.file.as_deref())?, none)
+        }
+        _ => return None,
+    };
+    let fits = |(kind, offer): &(Kind, Offer)| {
+        let wanted = match here.spot {
+            Spot::Study => *kind == Kind::Study,
+            Spot::Value => matches!(kind, Kind::Let | Kind::Param),
+            _ => true,
+        };
+        wanted && !written.contains(&offer.name)
+    };
+    Some(navigate::offered(desk, document, file).into_iter().filter(fits).map(|(_, offer)| offer).collect())
+}
+
+/// The variants of the study, where its baseline is written.
+fn variants(page: &Page, here: &Cursor) -> Vec<Offer> {
+    let is_baseline =
+        matches!(here.slot, Some(Slot::Setting(block, one)) if block.name == "compare" && one.name == "baseline");
+    if !is_baseline {
+        return Vec::new();
+    }
+    let (file, at) = (&page.parsed.file, here.word.start);
+    let names = here.field.as_ref().map_or_else(|| grid::variants(file, at), |path| grid::labels(file, at, path));
+    let (start, end) = match here.spot {
+        Spot::Value => ("\"", "\""),
+        Spot::Text if here.closed => ("", ""),
+        Spot::Text => ("", "\""),
+        _ => return Vec::new(),
+    };
+    let offer = |name: String| Offer {
+        snippet: offers::escaped(&format!("{start}{name}{end}")),
+        name,
+        kind: lsp::CompletionItemKind::EnumMember,
+        detail: "variant".to_owned(),
+        docs: String::new(),
+        rank: 0,
+    };
+    names.into_iter().map(offer).collect()
 }
 
 impl Cursor {
@@ -250,7 +304,7 @@ pub(super) fn hover(server: &mut Server, params: &lsp::HoverParams) -> Option<ls
     let document = opened.document.path.clone();
     let lines = Lines::new(&opened.page.text, encoding);
     let offset = lines.offset(at.position);
-    let (range, docs) = about(&opened.page, offset)?;
+    let (range, docs) = about(&server.desk(), &document, &opened.page, offset)?;
     let shown = lines.range(&range);
     let docs = match docs {
         About::Known(docs) => docs,
@@ -269,7 +323,7 @@ enum About {
 }
 
 /// The documentation of what is written at a byte, and where it stands.
-fn about(page: &Page, at: usize) -> Option<(std::ops::Range<usize>, About)> {
+fn about(desk: &Desk, document: &Path, page: &Page, at: usize) -> Option<(std::ops::Range<usize>, About)> {
     // The place lies before the character that the pointer is on.
     let next = page.text.get(at..)?.chars().next().map_or(at, |c| at + c.len_utf8());
     let on = cursor(page.file, &page.text, next);
@@ -294,10 +348,10 @@ fn about(page: &Page, at: usize) -> Option<(std::ops::Range<usize>, About)> {
         call.given.clear();
     }
     if !word.is_empty() {
-        if let Some((definition, _, span)) =
+        if let Some((definition, member, span)) =
             page.names.at(here.word.start).filter(|(_, _, span)| span.range() == here.word)
         {
-            let offer = offers::definition(definition, &page.text);
+            let offer = navigate::documented(desk, (document, page.text.as_str()), definition, member);
             return Some((span.range(), About::Known(offer.docs)));
         }
         let named = offers::offers(&asked, &visible, &page.text).into_iter().find(|offer| offer.name == word);

@@ -28,8 +28,15 @@ pub(super) enum Spot {
         in_study: bool,
         /// Names set in this block before.
         written: Vec<String>,
-        /// After `vary`.
-        vary: bool,
+        /// Only the name of a setting may stand here: after `vary`, after `train.`.
+        setting_only: bool,
+    },
+    /// A name of another file, in the braces of a `use`.
+    Import {
+        /// The file, as written.
+        file: String,
+        /// Names listed before.
+        written: Vec<String>,
     },
     /// A value.
     Value,
@@ -126,6 +133,12 @@ pub(super) struct Cursor {
     pub(super) compared: Option<String>,
     /// The keyword of the line that is being written at the top of the file or in a block: `let`, `param`, ...
     pub(super) line: Option<String>,
+    /// `lab`, directly behind `lab.`.
+    pub(super) member_of: Option<String>,
+    /// The name of the `let` whose value is being written.
+    pub(super) defines: Option<String>,
+    /// The field of a record whose value is being written.
+    pub(super) field: Option<String>,
 }
 
 /// An open bracket, and what stands in it on the way to the place.
@@ -190,6 +203,9 @@ pub(super) fn cursor(file: FileId, text: &str, at: usize) -> Cursor {
         closed: true,
         compared: None,
         line: None,
+        member_of: None,
+        defines: None,
+        field: None,
     };
     let known = Known::of(&levels, text);
     cursor.slot = known.slot;
@@ -201,6 +217,12 @@ pub(super) fn cursor(file: FileId, text: &str, at: usize) -> Cursor {
         .and_then(|level| level.statement.first())
         .map(|token| token.text(text).to_owned());
     let in_hole = levels.last().is_some_and(|level| level.open == "${");
+    cursor.member_of = member_of(&levels, text);
+    cursor.defines = defines(&levels, text).filter(|_| !in_hole);
+    cursor.field = levels
+        .last()
+        .filter(|level| level.open == "{" && !known.statements)
+        .and_then(|level| name_before_equals(&level.statement, text));
     match here.map(|token| token.kind) {
         Some(TokenKind::Comment) => return cursor,
         Some(TokenKind::Column) => {
@@ -234,6 +256,30 @@ pub(super) fn cursor(file: FileId, text: &str, at: usize) -> Cursor {
     }
     cursor.spot = spot(&levels, &known, text, in_hole);
     cursor
+}
+
+/// `lab`, if what stands before a place ends in `lab.`.
+fn member_of(levels: &[Level], text: &str) -> Option<String> {
+    let [.., of, dot] = levels.last()?.statement.as_slice() else { return None };
+    (of.kind == TokenKind::Word && dot.text(text) == ".").then(|| of.text(text).to_owned())
+}
+
+/// The name of the `let` whose value a place lies in.
+fn defines(levels: &[Level], text: &str) -> Option<String> {
+    levels.iter().find_map(|level| match level.statement.as_slice() {
+        [word, name, ..] if word.text(text) == "let" => Some(name.text(text).to_owned()),
+        _ => None,
+    })
+}
+
+/// The file of the `use` whose braces a place lies in.
+fn used<'t>(levels: &[Level], text: &'t str) -> Option<&'t str> {
+    let [file, braces] = levels else { return None };
+    let [word, quote, ..] = file.statement.as_slice() else { return None };
+    if braces.open != "{" || word.text(text) != "use" || quote.kind != TokenKind::TextOpen {
+        return None;
+    }
+    text.get(quote.end..)?.split_once('"').map(|(path, _)| path)
 }
 
 /// A symbol or bracket that ends where the place is has been left behind.
@@ -477,13 +523,17 @@ fn spot(levels: &[Level], known: &Known, text: &str, in_hole: bool) -> Spot {
     if bind(&level.statement, text).is_some() {
         return Spot::Value;
     }
+    if let Some(file) = used(levels, text) {
+        let listed = Spot::Import { file: file.to_owned(), written: level.written.clone() };
+        return if words.is_empty() { listed } else { Spot::Nothing };
+    }
     let in_file = level.open.is_empty();
     match words.as_slice() {
         [] if in_file => Spot::Item,
         ["pipe"] if in_file => Spot::Edition,
         ["param", _, ":"] if in_file => Spot::Type,
         ["param", _, .., "where"] if in_file => Spot::Value,
-        [.., "extends"] => Spot::Study,
+        [.., "extends"] | [.., "extends", _, "."] => Spot::Study,
         ["let" | "param" | "use" | "study" | "run", ..] => Spot::Nothing,
         _ if in_file => Spot::Nothing,
         words => entry(known, level, words),
@@ -491,12 +541,12 @@ fn spot(levels: &[Level], known: &Known, text: &str, in_hole: bool) -> Spot {
 }
 
 fn entry(known: &Known, level: &Level, words: &[&str]) -> Spot {
-    let (vary, words) = match words {
+    let (setting_only, words) = match words {
         ["vary", rest @ ..] => (true, rest),
         rest => (false, rest),
     };
     match words {
-        [] => Spot::Entry { of: known.block, in_study: known.in_study, written: level.written.clone(), vary },
+        [] => Spot::Entry { of: known.block, in_study: known.in_study, written: level.written.clone(), setting_only },
         // `train.` in a study
         [block, "."] if known.in_study => Spot::Entry {
             of: blocks::block(block),
@@ -506,7 +556,7 @@ fn entry(known: &Known, level: &Level, words: &[&str]) -> Spot {
                 .iter()
                 .filter_map(|path| path.strip_prefix(block)?.strip_prefix('.').map(str::to_owned))
                 .collect(),
-            vary,
+            setting_only: true,
         },
         _ => Spot::Nothing,
     }

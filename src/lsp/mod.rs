@@ -14,6 +14,7 @@ mod columns;
 mod cursor;
 mod desk;
 mod format;
+mod grid;
 mod names;
 mod navigate;
 mod offers;

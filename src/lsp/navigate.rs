@@ -7,13 +7,15 @@ use gen_lsp_types as lsp;
 use gen_lsp_types::{ErrorCodes, LspErrorCodes};
 
 use super::desk::{Desk, Page};
-use super::names::{Definition, Kind};
+use super::names::{Definition, Kind, Reference};
+use super::offers::{self, Offer};
 use super::places::Lines;
 use super::server::Server;
 use super::wire::Refusal;
 use crate::catalog::keywords::KEYWORDS;
-use crate::host::{Host as _, without_dots};
+use crate::host::{self, Host as _, without_dots};
 use crate::source::Span;
+use crate::syntax::guard::MOST_BYTES;
 
 /// Files beside a definition's that are searched for uses of it.
 const MOST_FILES: usize = 500;
@@ -38,16 +40,60 @@ fn meant(server: &Server, at: &lsp::TextDocumentPositionParams) -> Option<Meant>
     let (definition, member, asked) = page.names.at(offset)?;
     let definition = definition.clone();
     let path = opened.document.path.clone();
-    let wanted = match (definition.kind, member) {
-        (Kind::Import, _) => Some(definition.name.text.clone()),
-        (Kind::Alias, Some(reference)) => reference.member.as_ref().map(|name| name.text.clone()),
-        (Kind::Alias | Kind::Let | Kind::Param | Kind::Study | Kind::Run, _) => None,
-    };
-    let target = match wanted {
-        Some(name) => follow(&server.desk(), &path, &definition, &name, 0).unwrap_or(Target { path, page, definition }),
+    let target = match elsewhere(&server.desk(), &path, &definition, member) {
+        Some(target) => target,
         None => Target { path, page, definition },
     };
     Some(Meant { target, asked })
+}
+
+/// The definition in another file that a name means: `lab.noisy`, or `noisy` that a `use` brings.
+fn elsewhere(desk: &Desk, path: &Path, definition: &Definition, member: Option<&Reference>) -> Option<Target> {
+    let name = match (definition.kind, member) {
+        (Kind::Import, _) => &definition.name,
+        (Kind::Alias, Some(reference)) => reference.member.as_ref()?,
+        (Kind::Alias | Kind::Let | Kind::Param | Kind::Study | Kind::Run, _) => return None,
+    };
+    follow(desk, path, definition, &name.text, 0)
+}
+
+/// What a name means, as it is defined, in whichever file.
+pub(super) fn documented(
+    desk: &Desk,
+    (path, text): (&Path, &str),
+    definition: &Definition,
+    member: Option<&Reference>,
+) -> Offer {
+    match elsewhere(desk, path, definition, member) {
+        Some(target) => offers::definition(&target.definition, &target.page.text),
+        None => offers::definition(definition, text),
+    }
+}
+
+/// What the file that a `use` names holds for others, its own names and those it brings.
+pub(super) fn offered(desk: &Desk, from: &Path, written: &str) -> Vec<(Kind, Offer)> {
+    let Some((path, page)) = used(from, written).and_then(|path| Some((path.clone(), page(desk, &path)?))) else {
+        return Vec::new();
+    };
+    let own = page.names.definitions.iter().filter(|one| one.scope == page.parsed.file.span);
+    own.filter_map(|one| match one.kind {
+        Kind::Import => {
+            let target = follow(desk, &path, one, &one.name.text, 0)?;
+            Some((target.definition.kind, offers::definition(&target.definition, &target.page.text)))
+        }
+        Kind::Let | Kind::Param | Kind::Study => Some((one.kind, offers::definition(one, &page.text))),
+        Kind::Alias | Kind::Run => None,
+    })
+    .collect()
+}
+
+/// A used file, if it is one that a check would read.
+fn page(desk: &Desk, path: &Path) -> Option<Page> {
+    let stat = desk.stat(path).ok()?;
+    if stat.kind != host::Kind::File || stat.size > MOST_BYTES as u64 {
+        return None;
+    }
+    Some(Page::new(path, &String::from_utf8_lossy(&desk.read(path).ok()?)))
 }
 
 /// The definition of a name in the file that a `use` names, through as many files as it takes.
@@ -56,8 +102,7 @@ fn follow(desk: &Desk, from: &Path, import: &Definition, name: &str, depth: usiz
         return None; // a circle: `check` reports it
     }
     let path = used(from, import.file.as_deref()?)?;
-    let bytes = desk.read(&path).ok()?;
-    let page = Page::new(&path, &String::from_utf8_lossy(&bytes));
+    let page = page(desk, &path)?;
     let definition = page.names.top(name, page.parsed.file.span)?.clone();
     match definition.kind {
         Kind::Import => follow(desk, &path, &definition, name, depth + 1),

@@ -6,10 +6,13 @@
 
 use gen_lsp_types::{CompletionItemKind, SymbolKind};
 
+use std::collections::BTreeSet;
+
 use super::cursor::{Call, Cursor, Slot, Spot};
 use super::names::{Definition, Kind};
+use crate::catalog::backbones::{BACKBONES, Backbone, WEIGHTS};
 use crate::catalog::keywords::{KEYWORDS, Keyword, TYPES, UNITS};
-use crate::catalog::{Block, Default, Family, Operation, Parameter, Setting, Takes, blocks, describe};
+use crate::catalog::{Block, Default, FAMILIES, Family, Operation, Parameter, Setting, Takes, blocks, describe};
 
 /// A name that may be written.
 #[derive(Debug, Clone)]
@@ -55,19 +58,20 @@ pub(super) fn escaped(text: &str) -> String {
     out
 }
 
-/// What may stand at a place, apart from columns and cells of the table.
+/// What may stand at a place, apart from columns and cells of the table and names of other files.
 pub(super) fn offers(cursor: &Cursor, visible: &[&Definition], page: &str) -> Vec<Offer> {
     match &cursor.spot {
-        Spot::Nothing | Spot::Column | Spot::Text => Vec::new(),
+        Spot::Nothing | Spot::Column | Spot::Text | Spot::Import { .. } => Vec::new(),
         Spot::Item => items(page),
         Spot::Edition => vec![edition()],
         Spot::Type => TYPES.iter().map(|ty| keyword(ty, CompletionItemKind::TypeParameter)).collect(),
         Spot::Unit => units(cursor.slot),
+        Spot::Study | Spot::Value if cursor.member_of.is_some() => Vec::new(),
         Spot::Study => {
             let studies = visible.iter().filter(|one| matches!(one.kind, Kind::Study | Kind::Import | Kind::Alias));
             studies.map(|one| definition(one, page)).collect()
         }
-        Spot::Entry { of, in_study, written, vary } => entries(*of, *in_study, written, *vary),
+        Spot::Entry { of, in_study, written, setting_only } => entries(*of, *in_study, written, *setting_only),
         Spot::Value => values(cursor, visible, page),
     }
 }
@@ -125,7 +129,7 @@ fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
 }
 
-fn entries(of: Option<&'static Block>, in_study: bool, written: &[String], vary: bool) -> Vec<Offer> {
+fn entries(of: Option<&'static Block>, in_study: bool, written: &[String], setting_only: bool) -> Vec<Offer> {
     let free = |name: &str| !written.iter().any(|path| path == name);
     let mut offers: Vec<Offer> = Vec::new();
     let settings = of.into_iter().flat_map(|block| block.settings.iter().map(move |setting| (block, setting)));
@@ -138,19 +142,19 @@ fn entries(of: Option<&'static Block>, in_study: bool, written: &[String], vary:
     }
     if in_study {
         for (rank, one) in (50_u8..).zip(blocks::BLOCKS) {
-            if vary {
+            if setting_only {
                 offers.push(block(one).snippet(format!("{}.", one.name)).rank(rank));
             } else if free(one.name) {
                 offers.push(block(one).rank(rank));
             }
         }
     }
-    if in_study && !vary {
+    if in_study && !setting_only {
         let vary =
             reserved("vary").map(|offer| offer.snippet("vary ${1:train.loss} = { ${2:name} = ${0} }").rank(u8::MAX));
         offers.extend(vary);
     }
-    if of.is_some() && !vary {
+    if of.is_some() && !setting_only {
         let name = reserved("let").map(|offer| offer.snippet("let ${1:name} = ${0}").rank(u8::MAX));
         offers.extend(name);
     }
@@ -293,15 +297,41 @@ fn values(cursor: &Cursor, visible: &[&Definition], page: &str) -> Vec<Offer> {
     }
     if let Some(slot) = cursor.slot {
         if let Some(family) = slot.family() {
-            offers.extend(family.operations.iter().map(|one| operation(family, one).rank(2)));
+            let fitting = family.operations.iter().filter(|one| slot.takes_operation(family, one));
+            offers.extend(fitting.map(|one| operation(family, one).rank(2)));
         }
         offers.extend(words(slot));
         offers.extend(starts(slot, cursor.in_list));
+    } else if cursor.defines.is_some() {
+        offers.extend(operations());
     }
     // what a file names itself comes after what fits by the catalog
-    let values = visible.iter().filter(|one| matches!(one.kind, Kind::Let | Kind::Param | Kind::Import | Kind::Alias));
+    let itself = |one: &Definition| one.kind == Kind::Let && cursor.defines.as_ref() == Some(&one.name.text);
+    let value = |one: &Definition| matches!(one.kind, Kind::Let | Kind::Param | Kind::Import | Kind::Alias);
+    let values = visible.iter().filter(|one| value(one) && !itself(one));
     offers.extend(values.map(|one| definition(one, page).rank(30)));
     offers
+}
+
+/// Every operation there is, for a name that is not used yet; networks, of which there are many, come last.
+fn operations() -> Vec<Offer> {
+    let mut seen = BTreeSet::new();
+    let all = FAMILIES.iter().flat_map(|family| family.operations.iter().map(move |one| (*family, one)));
+    all.filter(|(_, one)| seen.insert(one.name))
+        .map(|(family, one)| operation(family, one).rank(if family.one == BACKBONES.one { 20 } else { 2 }))
+        .collect()
+}
+
+impl Slot {
+    /// May an operation of its family stand here? A network has only some of the weights.
+    fn takes_operation(self, family: &Family, one: &Operation) -> bool {
+        let network = match self {
+            Self::Parameter(network, _) if family.one == WEIGHTS.one => Backbone::named(network.name),
+            Self::Parameter(..) | Self::Setting(..) => None,
+        };
+        let is_word = one.parameters.is_empty() && one.name != "none";
+        network.is_none_or(|network| !is_word || network.card().words().contains(&one.name))
+    }
 }
 
 /// Words and flags that a slot takes.

@@ -552,6 +552,97 @@ fn definitions_are_found_across_files_and_renamed_everywhere() {
     assert_eq!(editor.ask("textDocument/prepareRename", params), Value::Null);
 }
 
+/// What is offered where `|` stands in a text.
+fn offered_in(editor: &mut Editor, path: &Path, text: &str) -> Vec<String> {
+    let (before, behind) = text.split_once('|').unwrap();
+    let page = Page::open(editor, path, &format!("{before}{behind}"));
+    let items = page.completions_at(editor, before.len());
+    editor.tell("textDocument/didClose", json!({ "textDocument": { "uri": page.uri } }));
+    labels(&items).into_iter().map(str::to_owned).collect()
+}
+
+const MORE: &str = "pipe \"2026\"\n\nuse \"losses.pipe\" { noisy }\nparam fast : bool = true\nlet q = 3\n\n\
+                    study base {\n  data { table = phantoms() }\n  model { backbone = resnet18() }\n}\n";
+
+#[test]
+fn names_of_used_files_are_offered_and_told() {
+    let folder = tempfile::tempdir().unwrap();
+    using(folder.path());
+    fs::write(folder.path().join("lab/more.pipe"), MORE).unwrap();
+    let mut editor = Editor::new(folder.path());
+    let editor = &mut editor;
+    let path = folder.path().join("a.pipe");
+    let head = "pipe \"2026\"\nuse \"lab/more.pipe\" as bb\n\n";
+    let mut offered = |text: &str| offered_in(editor, &path, &format!("{head}{text}"));
+    // values behind the dot, studies behind `extends`, all of them in the braces of a `use`
+    let values = offered("study s {\n  train.epochs = bb.|\n}\n");
+    assert_eq!(values, ["noisy", "fast", "q"]);
+    assert_eq!(offered("study s {\n  train {\n    loss = 0.5 * bb.no|\n  }\n}\n"), values);
+    assert_eq!(offered("study s extends bb.|"), ["base"]);
+    assert_eq!(offered("use \"lab/more.pipe\" { | }\n"), ["noisy", "fast", "q", "base"]);
+    assert_eq!(offered("use \"lab/more.pipe\" { q, | }\n"), ["noisy", "fast", "base"]);
+    assert_eq!(offered("use \"lab/gone.pipe\" { | }\n"), Vec::<String>::new());
+    assert_eq!(offered("study s {\n  train.epochs = cc.|\n}\n"), Vec::<String>::new());
+
+    // hover tells the definition in the other file, not the line that brings it
+    let text = format!(
+        "{head}use \"lab/more.pipe\" {{ noisy }}\nstudy s extends bb.base {{\n  train.epochs = bb.q\n  train.loss = noisy\n}}\n"
+    );
+    let page = Page::open(editor, &path, &text);
+    for (place, words) in [
+        ("q\n", "let q = 3"),
+        ("bb.q", "use \"lab/more.pipe\" as bb"),
+        ("base {", "study base"),
+        ("noisy\n}", "let noisy = 0.6 * focal() + 0.4 * soft_f1()\n```\nWhat the lab trains with."),
+    ] {
+        let told = page.hover(editor, page.find(place));
+        assert!(told.contains(words), "{place}: {told}");
+    }
+}
+
+#[test]
+fn what_would_be_wrong_is_not_offered() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut editor = Editor::new(folder.path());
+    let editor = &mut editor;
+    let path = folder.path().join("a.pipe");
+    let mut offered = |text: &str| offered_in(editor, &path, &format!("pipe \"2026\"\n{text}"));
+    // a `let` may be anything, but not itself
+    let values = offered("let other = 2\nlet l = |\n");
+    for (name, there) in [("focal", true), ("resnet18", true), ("adamw", true), ("other", true), ("l", false)] {
+        assert_eq!(values.iter().any(|one| one == name), there, "{name}");
+    }
+    assert_eq!(values.iter().filter(|one| *one == "none").count(), 1);
+    // after a dot stand settings only
+    let settings = offered("study s {\n  train.|\n}\n");
+    assert!(settings.contains(&"epochs".to_owned()) && !settings.contains(&"let".to_owned()), "{settings:?}");
+    // only the weights that the network has
+    let weights = offered("study s {\n  model { backbone = resnet18(weights = |) }\n}\n");
+    for (name, there) in [("none", true), ("imagenet", true), ("file", true), ("imagenet21k", false)] {
+        assert_eq!(weights.iter().any(|one| one == name), there, "{name}: {weights:?}");
+    }
+    // the variants, where the baseline is written
+    let study = "study s {\n  vary model.backbone = [resnet18(), resnet50()]\n  vary train.loss = { ce = cross_entropy(), \
+                 mix = focal() }\n  compare { baseline = HERE }\n}\n";
+    let names = ["resnet18/ce", "resnet18/mix", "resnet50/ce", "resnet50/mix"];
+    assert_eq!(offered(&study.replace("HERE", "|")), names);
+    assert_eq!(offered(&study.replace("HERE", "\"res|\"")), names);
+    assert_eq!(offered(&study.replace("HERE", "{ loss = | }")), ["ce", "mix"]);
+    assert_eq!(offered("study s {\n  compare { baseline = | }\n}\n"), Vec::<String>::new());
+}
+
+#[test]
+fn an_operation_in_a_let_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut editor = Editor::new(folder.path());
+    let text = "pipe \"2026\"\nlet l = 0.5 * focal(gamma = 2) + 0.5 * soft_f1()\n";
+    let page = Page::open(&mut editor, &folder.path().join("a.pipe"), text);
+    for (place, words) in [("ocal", "focal(gamma = 2"), ("gamma", "**`gamma`** of `focal`"), ("soft_f1", "soft_f1")] {
+        let told = page.hover(&mut editor, page.find(place));
+        assert!(told.contains(words), "{place}: {told}");
+    }
+}
+
 #[test]
 fn symbols_and_folds_show_the_shape() {
     let folder = tempfile::tempdir().unwrap();
