@@ -101,6 +101,34 @@ impl Checked {
     pub fn variant(&self, name: &str) -> Option<&Variant> {
         self.variants.iter().find(|variant| variant.name == name)
     }
+
+    /// The variants whose name fits one of the patterns, as indices; all of them without a pattern.
+    ///
+    /// # Errors
+    /// The first pattern that no variant fits.
+    pub fn fitting<'p>(&self, patterns: &'p [String]) -> Result<Vec<usize>, &'p str> {
+        if let Some(none) = patterns.iter().find(|pattern| !self.variants.iter().any(|one| fits(pattern, &one.name))) {
+            return Err(none.as_str());
+        }
+        let wanted = |one: &Variant| patterns.is_empty() || patterns.iter().any(|pattern| fits(pattern, &one.name));
+        Ok((0..).zip(&self.variants).filter(|(_, one)| wanted(one)).map(|(index, _)| index).collect())
+    }
+}
+
+/// Does a name fit a pattern, in which `*` stands for any text and `?` for one character?
+fn fits(pattern: &str, name: &str) -> bool {
+    let mut rest = pattern.chars();
+    match (rest.next(), name.chars().next()) {
+        (None, first) => first.is_none(),
+        (Some('*'), _) => {
+            let ends = name.char_indices().map(|(at, _)| at).chain([name.len()]);
+            ends.into_iter().any(|at| name.get(at..).is_some_and(|tail| fits(rest.as_str(), tail)))
+        }
+        (Some(wanted), Some(first)) if wanted == '?' || wanted == first => {
+            fits(rest.as_str(), name.get(first.len_utf8()..).unwrap_or(""))
+        }
+        (Some(_), _) => false,
+    }
 }
 
 /// One study out of those a file stands for.
@@ -306,4 +334,25 @@ fn names_a_folder(name: &str) -> bool {
         && name.starts_with(ends)
         && name.ends_with(ends)
         && name.chars().all(|c| ends(c) || matches!(c, '-' | '.' | ' '))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fits;
+
+    #[test]
+    fn patterns_fit_whole_names() {
+        for (pattern, name, fit) in [
+            ("resnet50/*", "resnet50/ce", true),
+            ("resnet50/*", "resnet50", false),
+            ("*/ce", "a/b/ce", true),
+            ("*", "", true),
+            ("r?snet*", "resnet18/ce", true),
+            ("ce", "a/ce", false),
+            ("*ä*", "xäy", true),
+            ("a**b", "ab", true),
+        ] {
+            assert_eq!(fits(pattern, name), fit, "{pattern} {name}");
+        }
+    }
 }

@@ -94,8 +94,9 @@ mod with_engine {
 
     use super::super::progress::{Progress, duration};
     use super::super::reading::Reading;
+    use super::super::show::no_variant;
     use super::super::weights::{fetch, is_offline};
-    use super::super::{Loaded, digests, print, talk, tell_variants};
+    use super::super::{Loaded, digests, print, talk};
     use super::{Arguments, Outcomes};
     use crate::check::{Device, RunBlock};
     use crate::exec::{self, Choice, Context, Event, Finished, RunError, Timing, Workers};
@@ -313,40 +314,7 @@ mod with_engine {
 
     /// The variants that `--only` asks for; all without it.
     fn wanted(arguments: &Arguments, loaded: &Loaded) -> Result<Vec<usize>, Outcomes> {
-        let variants = &loaded.checked.variants;
-        let fits = |pattern: &String| -> Vec<usize> {
-            (0..).zip(variants).filter(|(_, variant)| matches(pattern, &variant.name)).map(|(index, _)| index).collect()
-        };
-        if arguments.only.is_empty() {
-            return Ok((0..variants.len()).collect());
-        }
-        let mut wanted = Vec::new();
-        for pattern in &arguments.only {
-            let found = fits(pattern);
-            if found.is_empty() {
-                talk(&format!("pipe: no variant of the study fits --only '{pattern}'"));
-                tell_variants(&loaded.checked);
-                return Err(Outcomes::Usage);
-            }
-            wanted.extend(found);
-        }
-        Ok(wanted)
-    }
-
-    /// Does a name fit a pattern, in which `*` stands for any text and `?` for one character?
-    fn matches(pattern: &str, name: &str) -> bool {
-        let mut rest = pattern.chars();
-        match (rest.next(), name.chars().next()) {
-            (None, first) => first.is_none(),
-            (Some('*'), _) => {
-                let ends = name.char_indices().map(|(at, _)| at).chain([name.len()]);
-                ends.into_iter().any(|at| name.get(at..).is_some_and(|tail| matches(rest.as_str(), tail)))
-            }
-            (Some(wanted), Some(first)) if wanted == '?' || wanted == first => {
-                matches(rest.as_str(), name.get(first.len_utf8()..).unwrap_or(""))
-            }
-            (Some(_), _) => false,
-        }
+        loaded.checked.fitting(&arguments.only).map_err(|pattern| no_variant(pattern, &loaded.checked))
     }
 
     fn failed(what: &str, help: &str) -> Outcomes {
@@ -551,27 +519,6 @@ mod with_engine {
                     "name another file; the results are in the run's folder all the same",
                 )
             })
-        }
-    }
-
-    #[cfg(test)]
-    mod tests {
-        use super::matches;
-
-        #[test]
-        fn patterns_fit_whole_names() {
-            for (pattern, name, fits) in [
-                ("resnet50/*", "resnet50/ce", true),
-                ("resnet50/*", "resnet50", false),
-                ("*/ce", "a/b/ce", true),
-                ("*", "", true),
-                ("r?snet*", "resnet18/ce", true),
-                ("ce", "a/ce", false),
-                ("*ä*", "xäy", true),
-                ("a**b", "ab", true),
-            ] {
-                assert_eq!(matches(pattern, name), fits, "{pattern} {name}");
-            }
         }
     }
 }

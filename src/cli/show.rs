@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{Outcomes, StudyArguments, print, talk};
+use super::{Outcomes, StudyArguments, print, talk, tell_variants};
 use crate::check::{Checked, Pick, Variant};
 use crate::host::RealHost;
 use crate::show;
@@ -17,7 +17,8 @@ Examples:
   pipe show study.pipe --format json    the study as data
   pipe show grid.pipe --only resnet18/ce --full
 
-What is shown as a program is one: it reads back as the same study.")]
+What is shown as a program is one: it reads back as the same study. A grid is shown variant by
+variant, each a program of its own; how variants are compared is in none of them.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     study: StudyArguments,
@@ -30,9 +31,9 @@ pub(super) struct Arguments {
     /// The study as data instead of as a program
     #[arg(long, value_enum, conflicts_with = "full")]
     format: Option<Format>,
-    /// Only the variant of this name
-    #[arg(long, value_name = "VARIANT")]
-    only: Option<String>,
+    /// Only the variants whose name fits, `resnet50/*`; may be given several times
+    #[arg(long, value_name = "PATTERN")]
+    only: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -90,12 +91,13 @@ pub(super) fn run(arguments: &Arguments) -> Outcomes {
 }
 
 fn wanted<'a>(arguments: &Arguments, checked: &'a Checked) -> Result<Vec<&'a Variant>, Outcomes> {
-    let Some(name) = &arguments.only else { return Ok(checked.variants.iter().collect()) };
-    if let Some(variant) = checked.variant(name) {
-        Ok(vec![variant])
-    } else {
-        let names: Vec<&str> = checked.variants.iter().map(|variant| variant.name.as_str()).collect();
-        talk(&format!("pipe: there is no variant `{name}`; there are: {}", names.join(", ")));
-        Err(Outcomes::Usage)
-    }
+    let fitting = checked.fitting(&arguments.only).map_err(|pattern| no_variant(pattern, checked))?;
+    Ok(fitting.into_iter().filter_map(|at| checked.variants.get(at)).collect())
+}
+
+/// Says that an `--only` fits nothing, and what there is.
+pub(super) fn no_variant(pattern: &str, checked: &Checked) -> Outcomes {
+    talk(&format!("pipe: no variant of the study fits --only '{pattern}'"));
+    tell_variants(checked);
+    Outcomes::Usage
 }

@@ -104,6 +104,25 @@ fn says_not(prose: &str, words: &[&str]) {
 }
 
 #[test]
+fn a_grid_is_shown_variant_by_variant_and_patterns_pick_some() {
+    let folder = tiny();
+    let vary = "  vary train.loss = { ce = cross_entropy(), focal = focal(), soft = soft_f1() }\n}\n";
+    let grid = TINY.trim_end().strip_suffix('}').unwrap().to_owned() + vary;
+    fs::write(folder.path().join("tiny.pipe"), grid).unwrap();
+    let shown = |more: &[&str]| pipe(folder.path(), &[&["show", "tiny.pipe"], more].concat());
+    let variants = |more: &[&str]| shown(more).ends(0).out.matches("study tiny {").count();
+    assert_eq!(variants(&[]), 3);
+    assert_eq!(variants(&["--only", "*o*"]), 2);
+    assert_eq!(variants(&["--only", "ce", "--only", "s*"]), 2);
+    assert_eq!(variants(&["--only", "?e"]), 1);
+    let told =
+        shown(&["--only", "ce", "--only", "resnet*"]).ends(2).says("no variant of the study fits --only 'resnet*'");
+    assert!(told.err.contains("there are: ce, focal, soft"), "{}", told.err);
+    fs::write(folder.path().join("tiny.pipe"), TINY).unwrap();
+    shown(&["--only", "ce"]).ends(2).says("nothing varies in it");
+}
+
+#[test]
 fn prose_is_sentences_with_the_numbers_of_the_table() {
     let folder = tiny();
     let prose = pipe(folder.path(), &["show", "tiny.pipe", "--prose"]).ends(0).out;
