@@ -22,7 +22,8 @@ Examples:
   pipe new first.pipe --images films/            of a folder with one folder a class
   pipe new --table t.csv --image file --label finding --group subject
 
-The study names the columns that were found and says in comments how sure that is; `pipe check` accepts it at once.")]
+The study names the columns that were found and says in comments how sure that is. It is checked at
+once; what `pipe check` would refuse, in it or in the data, is told.")]
 pub(super) struct Arguments {
     /// The file to write, or a folder for study.pipe
     #[arg(value_name = "FILE|DIR", default_value = "study.pipe")]
@@ -126,7 +127,11 @@ fn source(arguments: &Arguments, asks: bool) -> Result<From, Outcomes> {
     }
     let theme = ColorfulTheme::default();
     let mut input = Input::<String>::with_theme(&theme)
-        .with_prompt("The table with one row an image (.csv), or a folder with one folder of images a class");
+        .with_prompt("The table with one row an image (.csv), or a folder with one folder of images a class")
+        .validate_with(|path: &String| {
+            let path = Path::new(path.trim());
+            if path.exists() { Ok(()) } else { Err(format!("there is no {}", visible(&path.display().to_string()))) }
+        });
     if let Some(table) = &only {
         input = input.default(table.display().to_string());
     }

@@ -176,6 +176,8 @@ fn folders_below(host: &dyn Host, folder: &Path) -> Vec<String> {
 /// The column with classes, and what separates several in a cell.
 fn label(columns: &[(&str, &Column)], rows: u32, choices: &Choices) -> Option<(String, Option<char>)> {
     let mut best: Option<(i32, String, Option<char>)> = None;
+    // a column a finding: none of them holds the classes
+    let findings = columns.iter().filter(|(name, column)| is_flag(column) && !says_other(name)).count() > 1;
     for (name, column) in columns {
         let given = choices.label.as_deref() == Some(name);
         if choices.label.is_some() && !given || choices.group.as_deref() == Some(name) {
@@ -186,9 +188,10 @@ fn label(columns: &[(&str, &Column)], rows: u32, choices: &Choices) -> Option<(S
         let mut score = 0;
         if says(name, &["label", "finding", "class", "diagnos", "target", "disease", "patholog", "outcome"]) {
             score += 4;
+        } else if findings && is_flag(column) {
+            score -= 9;
         }
-        let other = ["sex", "gender", "view", "position", "age", "fold", "split", "id", "path", "file", "width"];
-        if says(name, &other) || says(name, &["height", "date", "patient", "site", "scanner", "follow", "row"]) {
+        if says_other(name) {
             score -= 4;
         }
         score += if (2..=MOST_CLASSES).contains(&classes) { 3 } else { -9 };
@@ -201,6 +204,18 @@ fn label(columns: &[(&str, &Column)], rows: u32, choices: &Choices) -> Option<(S
         }
     }
     best.map(|(_, name, mark)| (name, mark))
+}
+
+/// Does a column's name say that it holds something else than classes?
+fn says_other(name: &str) -> bool {
+    let other = ["sex", "gender", "view", "position", "age", "fold", "split", "id", "path", "file", "width"];
+    says(name, &other) || says(name, &["height", "date", "patient", "site", "scanner", "follow", "row"])
+}
+
+/// Does a column say of one thing whether it is there: `1`, `0`, `-1` (unsure) or nothing?
+fn is_flag(column: &Column) -> bool {
+    let says = |cell: &str| number(cell).is_some_and(|one| [-1.0, 0.0, 1.0].contains(&one));
+    column.values().any(says) && column.values().all(|cell| is_missing(cell) || says(cell))
 }
 
 /// How many classes a column would hold, and what would separate them.

@@ -30,7 +30,7 @@ pub struct Proposal {
     pub rows: Rows,
     /// Classes and how many images each has, in order of name.
     pub classes: Vec<(String, usize)>,
-    /// Classes with too few patients for two folds; they are left out.
+    /// Classes with too few patients for two folds; they are left out, if at least two others stay.
     pub too_rare: Vec<String>,
     /// How many folds there are patients for.
     pub folds: usize,
@@ -201,7 +201,9 @@ fn classes(table: &Table, columns: &Columns) -> (Vec<(String, usize)>, Vec<Strin
             class.1.insert(whose);
         }
     }
-    let rare = |patients: &BTreeSet<&str>| patients.len() < 2;
+    // with no two classes left, leaving some out would only hide what is the matter: the table is too small
+    let enough = found.values().filter(|(_, whose)| whose.len() >= 2).count() >= 2;
+    let rare = |patients: &BTreeSet<&str>| enough && patients.len() < 2;
     let too_rare = found.iter().filter(|(_, (_, whose))| rare(whose)).map(|(name, _)| (*name).to_owned()).collect();
     let folds = found.values().filter(|(_, whose)| !rare(whose)).map(|(_, whose)| whose.len()).min().unwrap_or(2);
     let classes = found.into_iter().filter(|(_, (_, whose))| !rare(whose)).map(|(name, (n, _))| (name.to_owned(), n));

@@ -1,4 +1,4 @@
-//! `pipe new`: what it finds in tables and folders, and that `pipe check` accepts it at once.
+//! `pipe new`: what it finds in tables and folders, that `pipe check` accepts it at once, and what it says where not.
 
 use std::fs;
 use std::path::Path;
@@ -128,6 +128,36 @@ fn nothing_is_written_over_and_what_cannot_be_told_is_asked_for() {
     // two tables and nobody to ask
     pipe(at.path(), &["new", "a.pipe"]).ends(2).says("--table labels.csv");
     assert!(!at.path().join("a.pipe").exists());
+}
+
+#[test]
+fn of_a_table_that_is_too_small_no_class_is_left_out() {
+    let at = tempfile::tempdir().unwrap();
+    for n in 0..3_usize {
+        fs::write(at.path().join(format!("{n}.png")), picture(n)).unwrap();
+    }
+    fs::write(at.path().join("t.csv"), "file,class,patient\n0.png,x,1\n1.png,x,2\n2.png,y,3\n").unwrap();
+    let told = pipe(at.path(), &["new", "--table", "t.csv"]).ends(1).says("E0306");
+    assert!(!told.err.contains("E0104"), "{}", told.err);
+    let text = fs::read_to_string(at.path().join("study.pipe")).unwrap();
+    assert!(!text.contains("classes =") && text.contains("x 2, y 1"), "{text}");
+}
+
+#[test]
+fn a_column_a_finding_is_no_column_of_classes() {
+    let at = tempfile::tempdir().unwrap();
+    let table = "Path,Sex,Age,No Finding,Edema,Pneumonia\na.jpg,F,68,1,,0\nb.jpg,M,61,,1,-1\nc.jpg,F,55,,0,0\nd.jpg,M,44,,1,-1\n";
+    fs::write(at.path().join("chex.csv"), table).unwrap();
+    pipe(at.path(), &["new", "--table", "chex.csv"]).ends(1).says("--label NAME");
+    assert!(!at.path().join("study.pipe").exists());
+    // one alone is, and so is one that is asked for
+    let one = "Path,Sex,Age,Pneumonia\na.jpg,F,68,0\nb.jpg,M,61,-1\nc.jpg,F,55,0\nd.jpg,M,44,-1\n";
+    fs::write(at.path().join("one.csv"), one).unwrap();
+    for arguments in [&["--table", "one.csv"][..], &["--table", "chex.csv", "--label", "Pneumonia", "--force"]] {
+        pipe(at.path(), &[&["new"], arguments].concat()).ends(1);
+        let text = fs::read_to_string(at.path().join("study.pipe")).unwrap();
+        assert!(text.contains("`Pneumonia`"), "{text}");
+    }
 }
 
 #[test]
