@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use super::takers;
 use crate::catalog::backbones::{Backbone, Card};
-use crate::catalog::{Block, Default, Family, Operation, Setting, Takes, describe};
+use crate::catalog::keywords::Keyword;
+use crate::catalog::{Block, Default, Family, Operation, Parameter, Setting, Takes, describe};
 
 /// Columns of a page.
 const WIDTH: usize = 100;
@@ -109,25 +110,15 @@ pub fn family(family: &Family) -> String {
 /// An operation: how it is called, its parameters, where its formula comes from, examples.
 #[must_use]
 pub fn operation(family: &Family, one: &Operation) -> String {
-    let article = if family.one.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    let article = describe::article(family.one);
     let takers = takers(family);
     let of = if takers.is_empty() { String::new() } else { format!(" ({})", takers.join(", ")) };
     let mut out = format!("{}: {article} {}{of}\n\n  {}\n\n", one.name, family.one, wrapped(one.about, 2));
     let width = one.parameters.iter().map(|parameter| parameter.name.len()).max().unwrap_or(0).max(8);
     for parameter in one.parameters {
-        let text = match parameter.default {
-            Default::Required => "required".to_owned(),
-            Default::Absent => "may be left out".to_owned(),
-            Default::Number(_) | Default::Flag(_) | Default::Word(_) => {
-                format!("default {}", describe::default(parameter).unwrap_or_default())
-            }
-        };
-        row(
-            &mut out,
-            parameter.name,
-            width,
-            &format!("{}: {}; {text}", parameter.about, describe::takes(&parameter.takes)),
-        );
+        let text =
+            format!("{}: {}; {}", parameter.about, describe::takes(&parameter.takes), parameter_default(parameter));
+        row(&mut out, parameter.name, width, &text);
     }
     if !one.parameters.is_empty() {
         out.push('\n');
@@ -143,6 +134,39 @@ pub fn operation(family: &Family, one: &Operation) -> String {
         row(&mut out, if at == 0 { "examples" } else { "" }, width, example);
     }
     out
+}
+
+fn parameter_default(parameter: &Parameter) -> String {
+    match parameter.default {
+        Default::Required => "required".to_owned(),
+        Default::Absent => "may be left out".to_owned(),
+        Default::Number(_) | Default::Flag(_) | Default::Word(_) => {
+            format!("default {}", describe::default(parameter).unwrap_or_default())
+        }
+    }
+}
+
+/// One parameter of an operation.
+#[must_use]
+pub fn parameter(of: &Operation, one: &Parameter) -> String {
+    let mut out = format!("{}.{}: an argument, {}\n\n  {}\n\n", of.name, one.name, parameter_default(one), one.about);
+    row(&mut out, "takes", 7, &describe::takes(&one.takes));
+    row(&mut out, "of", 7, &describe::signature(of));
+    out
+}
+
+/// A word of the language itself; `kind` says what it is.
+#[must_use]
+pub fn keyword(kind: &str, one: &Keyword) -> String {
+    let mut out = format!("{}: {kind}\n\n  {}\n\n", one.name, one.about);
+    row(&mut out, "example", 7, one.example);
+    out
+}
+
+/// Where a word is one of the values that may be written.
+#[must_use]
+pub fn value(word: &str, places: &[String]) -> String {
+    format!("{word}\n\n  a value of: {}\n", wrapped(&places.join(", "), 14))
 }
 
 fn later_arguments(out: &mut String, names: &[&str]) {

@@ -95,6 +95,23 @@ fn everything_in_the_catalog_is_explained() {
     }
     let epochs = explain::explain("train.epochs").unwrap();
     assert!(epochs.contains("from 1 to 100000") && epochs.contains("default  10"), "{epochs}");
+    for (word, told) in [
+        ("param", "a word of the language\n\n  A knob that"),
+        ("vary", "a word of the language"),
+        ("extends", "Starts from another study"),
+        ("GiB", "a unit\n\n  2^30 bytes."),
+        ("duration", "a type of a `param`"),
+        ("holm", "a value of: compare.correction"),
+        ("adamw.lr", "adamw.lr: an argument, default"),
+        ("losses.focal", "focal: a loss (train.loss)"),
+        ("patient", "patient: a unit"),
+        ("step", "a schedule"),
+        ("step", "Steps of the optimiser."),
+    ] {
+        let text = explain::explain(word).unwrap();
+        assert!(text.contains(told), "`{told}` is not in\n{text}");
+    }
+    assert!(explain::explain("losses.adamw").is_err() && explain::explain("adamw.gamma").is_err());
     let table = explain::explain("backbones").unwrap();
     for backbone in backbones::Backbone::all() {
         assert!(table.contains(backbone.name()), "{} is not in\n{table}", backbone.name());
