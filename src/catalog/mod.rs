@@ -226,6 +226,18 @@ pub const FAMILIES: &[&Family] = &[
     &training::DEVICES,
 ];
 
+/// The operation that a name with `-` in it means: `resnet-18`, `cross-entropy`.
+pub(crate) fn without_hyphens(written: &str) -> Option<&'static str> {
+    if !written.contains('-') || written.len() > 60 {
+        return None;
+    }
+    let plain = |name: &str| name.replace(['-', '_'], "");
+    let wanted = plain(written);
+    let mut names = FAMILIES.iter().flat_map(|family| family.names());
+    // most names differ in their first letter, which is quickly seen
+    names.find(|name| name.as_bytes().first() == wanted.as_bytes().first() && plain(name) == wanted)
+}
+
 /// A required parameter.
 pub(crate) const fn required(name: &'static str, takes: Takes, about: &'static str) -> Parameter {
     Parameter { name, takes, default: Default::Required, about }

@@ -62,7 +62,7 @@ pub(super) static PRECEDENCE: LazyLock<PrattParser<Rule>> = LazyLock::new(|| {
 pub struct Parsed {
     /// The tree; `Error` nodes stand where the text was not understood.
     pub file: File,
-    /// E0001 to E0007.
+    /// E0001 to E0007, and E0102 of a name with `-` in it.
     pub problems: Problems,
 }
 

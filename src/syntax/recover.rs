@@ -140,11 +140,30 @@ impl Reader<'_> {
             expected.clear();
         }
         let help = if end_is_expected && matches!(reading, Reading::Value(_)) {
-            "one setting takes one value; several are written [a, b]"
+            self.too_much(piece, piece.get(at..).unwrap_or(""))
         } else {
-            reading.help()
+            reading.help().to_owned()
         };
-        self.tell(|problems| problems.not_expected(found, word, whole, &expected, help));
+        self.tell(|problems| problems.not_expected(found, word, whole, &expected, &help));
+    }
+
+    /// A way out where more stands behind a value: another setting, the rest of a column's name, or more values.
+    fn too_much(&self, piece: &str, behind: &str) -> String {
+        let tokens = pieces(self.file, behind);
+        let mut path = tokens.iter().filter(|t| t.counts()).take_while(|t| !matches!(t.text(behind), "=" | ":"));
+        let is_path = path.all(|t| t.kind == Kind::Word || t.text(behind) == ".");
+        let binds = tokens.iter().any(|t| matches!(t.text(behind), "=" | ":"));
+        if is_path && binds && tokens.first().is_some_and(|t| t.kind == Kind::Word) {
+            return format!("a setting stands on a line of its own:\n  {}", behind.trim());
+        }
+        let words = pieces(self.file, piece);
+        if words.iter().filter(|t| t.counts()).all(|t| t.kind == Kind::Word) {
+            return format!(
+                "a column with a blank in its name is written `{}`; several values are [a, b]",
+                piece.trim()
+            );
+        }
+        "one setting takes one value; several are written [a, b]".to_owned()
     }
 
     fn nothing(&self, start: usize, reading: Reading<'_>) {

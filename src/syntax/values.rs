@@ -58,9 +58,31 @@ impl Reader<'_> {
             })
             .map_infix(|left, operator, right| {
                 let span = left.span.to(right.span);
+                if operator.as_rule() == Rule::subtract && self.is_hyphen(&left, &right) {
+                    return Expr { kind: ExprKind::Error, span };
+                }
                 Expr { kind: infix(operator.as_rule(), Box::new(left), Box::new(right)), span }
             })
             .parse(pair.into_inner())
+    }
+
+    /// Is a `-` meant as a part of an operation's name, as in `resnet-18()`? Then this is told.
+    fn is_hyphen(&self, left: &Expr, right: &Expr) -> bool {
+        let last = match &right.kind {
+            ExprKind::Call { callee, .. } => callee.span,
+            _ => right.span,
+        };
+        let mut first = left; // the last operand: `0.5 * cross-entropy()` is a product before the `-`
+        while let ExprKind::Binary { operator, right, .. } = &first.kind
+            && !matches!(operator, BinaryOperator::Subtract)
+        {
+            first = right;
+        }
+        let name = first.span.to(last);
+        let written = self.slice(name);
+        let Some(meant) = crate::catalog::without_hyphens(written) else { return false };
+        self.tell(|problems| problems.hyphen_in_an_operation(name, written, meant));
+        true
     }
 
     /// Operators that other languages write otherwise, and comparisons in a row.

@@ -213,6 +213,16 @@ impl Problems {
         );
     }
 
+    /// E0102: `resnet-18()`.
+    pub(crate) fn hyphen_in_an_operation(&mut self, place: Span, written: &str, meant: &str) {
+        self.push(
+            Diagnostic::new(Code::E0102, format!("there is no operation called `{written}`"))
+                .label(place, "names are made of letters, digits and `_`")
+                .help(format!("did you mean `{meant}`?"))
+                .fix(place, meant),
+        );
+    }
+
     /// E0102: a word that is not among those a setting takes.
     pub fn no_such_word(
         &mut self,
