@@ -14,6 +14,7 @@ use crate::catalog::describe::example;
 use crate::catalog::{Default, Family, Operation, Parameter, Takes};
 use crate::diag::Problems;
 use crate::source::Span;
+use crate::syntax;
 use crate::syntax::ast::{Name, Number, Unit};
 
 /// A value of the right type, within its range, in plain units (shares 0..1, epochs, degrees).
@@ -208,18 +209,42 @@ pub(super) fn take(takes: &Takes, value: &Spanned, slot: Slot<'_>, problems: &mu
 }
 
 fn wrong_type(takes: &Takes, value: &Spanned, slot: Slot<'_>, problems: &mut Problems) {
+    let name = syntax::field(slot.name);
     let help = match (takes, &value.value) {
-        (Takes::Column, Value::Text(words)) => format!("write  {} = `{}`", slot.name, words.text),
-        (Takes::Text | Takes::Path, Value::Column(text)) => format!("write  {} = \"{text}\"", slot.name),
-        _ => format!("for example  {} = {}", slot.name, example(takes)),
+        (Takes::Column, Value::Text(words)) => format!("write  {name} = `{}`", words.text),
+        (Takes::Text | Takes::Path, Value::Column(text)) => format!("write  {name} = \"{text}\""),
+        (takes, written) => match called_with(takes, written) {
+            Some(call) => format!("write  {name} = {call}"),
+            None => format!("for example  {name} = {}", example(takes)),
+        },
     };
     problems.wrong_type(slot.name, &wants(takes), kind(&value.value), &describe(&value.value), value.span, &help);
+}
+
+/// `csv("nih.csv")` of a path, `` file(`Image Index`) `` of a column: what was written, where it belongs.
+fn called_with(takes: &Takes, written: &Value) -> Option<String> {
+    let Takes::Operation(family) = takes else { return None };
+    let fits = |first: &Takes| match written {
+        Value::Text(_) => matches!(first, Takes::Path),
+        Value::Column(_) => matches!(first, Takes::Column),
+        _ => false,
+    };
+    let operation = family.operations.iter().find(|one| one.parameters.first().is_some_and(|one| fits(&one.takes)))?;
+    let argument = match written {
+        Value::Text(words) => syntax::quoted(&words.text),
+        Value::Column(column) => syntax::column(column),
+        _ => return None,
+    };
+    Some(format!("{}({argument})", operation.name))
 }
 
 /// Reports a value that is not of the shape a setting wants; silent on poison.
 pub(super) fn wrong_shape(name: &str, wants: &str, value: &Spanned, problems: &mut Problems) {
     if value.value != Value::Poison {
-        let help = format!("`{name}` takes {wants}");
+        let help = match &value.value {
+            Value::Text(words) if wants.starts_with("a column") => format!("write  {name} = `{}`", words.text),
+            _ => format!("`{name}` takes {wants}"),
+        };
         problems.wrong_type(
             name,
             &format!("takes {wants}"),

@@ -19,7 +19,7 @@ mod values;
 mod tests;
 
 pub use parse::{Parsed, parse, parse_value};
-pub use print::{column, format, is_keyword, mend, quoted};
+pub use print::{column, field, format, is_keyword, mend, quoted};
 pub(crate) use scan::{Kind as TokenKind, Token, pieces as tokens};
 
 /// Admits a file's bytes, adds its text to the map and parses it.

@@ -92,6 +92,14 @@ pub fn is_keyword(word: &str) -> bool {
     BETWEEN.contains(&word) || matches!(word, "param" | "let" | "use" | "vary" | "extends" | "true" | "false")
 }
 
+/// The name of a field as it is written in a study: a word, or in quotes.
+#[must_use]
+pub fn field(name: &str) -> String {
+    let word = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if word && !is_keyword(name) { name.to_owned() } else { quoted(name) }
+}
+
 /// A column as it is written in a study.
 #[must_use]
 pub fn column(name: &str) -> String {

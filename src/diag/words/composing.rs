@@ -28,6 +28,9 @@ fn refs(names: &[String]) -> Vec<&str> {
     names.iter().map(String::as_str).collect()
 }
 
+/// How files end that a study may name.
+const FILES: [&str; 7] = [".csv", ".tsv", ".txt", ".safetensors", ".html", ".png", ".jpg"];
+
 impl Problems {
     /// E0107: files that use each other. Each file with the place of its `use`, in order.
     pub fn files_in_a_circle(&mut self, circle: &[(Span, String)]) {
@@ -125,8 +128,13 @@ impl Problems {
 
     /// E0102: `lab.ce` where there is no `lab`.
     pub fn unknown_owner(&mut self, head: &str, dotted: &str, span: Span, names: &[String]) {
-        let help = meant(head, names.iter().map(String::as_str))
-            .unwrap_or_else(|| format!("to take it from another file:  use \"{head}.pipe\" as {head}"));
+        let is_file = FILES.iter().any(|end| dotted.strip_prefix(head).is_some_and(|rest| rest == *end));
+        let help = if is_file {
+            format!("a path is a text: write  \"{dotted}\"")
+        } else {
+            meant(head, names.iter().map(String::as_str))
+                .unwrap_or_else(|| format!("to take it from another file:  use \"{head}.pipe\" as {head}"))
+        };
         self.push(
             Diagnostic::new(Code::E0102, format!("there is nothing called `{dotted}`"))
                 .label(span, format!("no `{head}` is known here"))

@@ -3,6 +3,7 @@
 use crate::diag::suggest::nearest;
 use crate::diag::{Code, Diagnostic, Problems};
 use crate::source::Span;
+use crate::syntax::field;
 
 /// `a`, `b`, `c`; lines broken below 80 columns; at most 24, then a count.
 pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
@@ -306,7 +307,7 @@ impl Problems {
         self.push(
             Diagnostic::new(Code::E0103, format!("`{name}` is a whole number, but this is {shown}"))
                 .label(span, "not whole")
-                .help(format!("for example  {name} = 3")),
+                .help(format!("for example  {} = 3", field(name))),
         );
     }
 

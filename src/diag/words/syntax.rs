@@ -309,7 +309,9 @@ impl Problems {
     /// `lr 0.1`
     pub(crate) fn no_equals(&mut self, found: Span, word: &str, line: &str) {
         let (name, value) = line.split_once([' ', '\t']).unwrap_or((line, ""));
-        let value = if value.trim().is_empty() { "value" } else { value.trim() };
+        // an arrow is an `=` in other languages
+        let value = value.trim().trim_start_matches("->").trim_start_matches("=>").trim();
+        let value = if value.is_empty() { "value" } else { value };
         let message = if word.is_empty() {
             format!("`{}` says nothing by itself", short(name))
         } else {
