@@ -65,7 +65,9 @@ pub fn lines(map: &SourceMap, problems: &Problems) -> String {
         let Ok(json) = serde_json::to_string(&line) else { continue };
         for c in json.chars() {
             if hidden(c) {
-                let _ = write!(lines, "\\u{:04x}", u32::from(c));
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(lines, "\\u{unit:04x}");
+                }
             } else {
                 lines.push(c);
             }

@@ -262,25 +262,11 @@ pub(super) fn short(value: f64) -> String {
     if value != 0.0 && value.abs() < 1e-3 { format!("{value:e}") } else { format!("{value}") }
 }
 
-/// Text from outside with control and bidirectional characters made visible: none of them reaches a terminal or page.
+/// Text from outside with control, bidirectional and invisible characters made visible: none of them reaches a terminal
+/// or page.
 pub(super) fn plain(text: &str) -> String {
+    let hidden = |c: char| c.is_control() || crate::diag::render::hidden(c);
     text.chars().map(|c| if hidden(c) { '\u{fffd}' } else { c }).collect()
-}
-
-fn hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(
-            c,
-            '\u{ad}'
-                | '\u{61c}'
-                | '\u{180e}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{feff}'
-                | '\u{fff9}'..='\u{fffb}'
-                | '\u{e0000}'..='\u{e007f}'
-        )
 }
 
 /// The class's name, or its number where the record has no name for it.

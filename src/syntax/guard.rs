@@ -1,7 +1,7 @@
 //! Admits bytes as text that is safe to parse and to print, or says why not.
 //!
-//! Promises: admitted text is UTF-8 of at most 1 MiB without control or bidirectional characters. Line ends are
-//! kept as they are, so that places stay right. Depth is limited after the scan, in `too_deep`.
+//! Promises: admitted text is UTF-8 of at most 1 MiB without control, bidirectional or invisible characters. Line ends
+//! are kept as they are, so that places stay right. Depth is limited after the scan, in `too_deep`.
 
 use super::scan::{Kind, Token};
 use crate::diag::Problems;
@@ -30,7 +30,7 @@ pub enum Refusal {
         /// Where.
         at: usize,
     },
-    /// A control or bidirectional character.
+    /// A control, bidirectional or invisible character.
     Hidden {
         /// Which.
         character: char,
@@ -170,6 +170,10 @@ mod tests {
             refusals,
             [Refusal::Hidden { character: '\u{202e}', at: 2 }, Refusal::Hidden { character: '\u{1b}', at: 6 }]
         );
+        for character in "\u{ad}\u{200b}\u{200c}\u{200d}\u{2060}\u{feff}\u{e0041}".chars() {
+            assert_eq!(admit(format!("a{character}").as_bytes()).1, [Refusal::Hidden { character, at: 1 }]);
+        }
+        assert!(admit("größe, 胸, μ, 😀, é".as_bytes()).1.is_empty());
     }
 
     #[test]

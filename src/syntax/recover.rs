@@ -222,7 +222,7 @@ impl Reader<'_> {
         let joined = last.filter(|last| last.end == found.start).map_or(found, |last| last.to(found));
         let whole = self.slice(joined);
         if whole.starts_with(|c: char| c.is_alphabetic())
-            && whole.chars().all(char::is_alphanumeric)
+            && whole.chars().all(|c| c.is_alphanumeric() || c == '_')
             && !whole.is_ascii()
         {
             self.tell(|problems| problems.name_not_ascii(joined, whole));

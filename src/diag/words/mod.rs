@@ -3,6 +3,7 @@
 mod composing;
 mod data;
 mod leakage;
+mod letters;
 mod names;
 mod patients;
 mod plan;

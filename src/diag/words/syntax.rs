@@ -1,5 +1,6 @@
 //! Sentences about the text itself: E0001 to E0007.
 
+use super::letters::{Disguised, disguised};
 use crate::diag::{Code, Diagnostic, Problems};
 use crate::source::Span;
 
@@ -432,6 +433,19 @@ impl Problems {
 
     /// `größe`
     pub(crate) fn name_not_ascii(&mut self, place: Span, word: &str) {
+        if let Some(Disguised { latin, letter, as_latin, script }) = disguised(word) {
+            let code = u32::from(letter);
+            self.push(
+                Diagnostic::new(Code::E0006, format!("`{}` cannot be a name", short(word)))
+                    .label(
+                        place,
+                        format!("its `{letter}` is a {script} letter (U+{code:04X}), not the Latin `{as_latin}`"),
+                    )
+                    .help(format!("write `{}`", short(&latin)))
+                    .fix(place, latin),
+            );
+            return;
+        }
         self.push(
             Diagnostic::new(Code::E0006, format!("`{}` cannot be a name", short(word)))
                 .label(place, "names are made of a to z, A to Z, 0 to 9 and `_`")
@@ -544,7 +558,7 @@ impl Problems {
         );
     }
 
-    /// A control or bidirectional character.
+    /// A control, bidirectional or invisible character.
     pub(crate) fn hidden_character(&mut self, place: Span, character: char) {
         self.push(
             Diagnostic::new(Code::E0007, format!("a hidden character (U+{:04X}) is in the file", u32::from(character)))
