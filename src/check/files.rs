@@ -3,7 +3,8 @@
 //! Promises: each file is read once, whatever leads to it; no file leads back to itself; what cannot be used has been
 //! reported at its `use`, and all it would bring stays silent.
 
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::{Component, Path, PathBuf};
 
 use crate::diag::{Code, Problems};
 use crate::host::{Host, Kind, without_dots};
@@ -211,11 +212,15 @@ impl Loader<'_> {
         let identity = match self.host.canonical(&path) {
             Ok(identity) => identity,
             Err(error) => {
-                let near = self.near(&path);
-                self.problems.used_file_unreadable(written, &error.to_string(), near.as_deref(), span);
+                let help = self.way_out(&path, &error);
+                self.problems.used_file_unreadable(written, &error.to_string(), &help, span);
                 return None;
             }
         };
+        if let Some((why, help)) = self.led_astray(folder, written, &identity) {
+            self.problems.used_file_unreadable(written, why, help, span);
+            return None;
+        }
         if let Some(known) = self.known.iter().position(|known| *known == identity) {
             if let Some(from) = above.iter().position(|(file, _)| *file == known) {
                 let circle: Vec<(Span, String)> = above
@@ -255,34 +260,62 @@ impl Loader<'_> {
         None
     }
 
+    /// Where links led a `use`, if that is not where its path says: the folder that its `..` name, or a `.pipe` file.
+    fn led_astray(&self, folder: &Path, written: &str, identity: &Path) -> Option<(&'static str, &'static str)> {
+        let written = without_dots(Path::new(written));
+        let up: PathBuf = written.components().take_while(|part| *part == Component::ParentDir).collect();
+        let root = self.base.join(folder).join(up);
+        let root = self.host.canonical(&root).unwrap_or_else(|_| without_dots(&root));
+        if !identity.starts_with(&root) {
+            let why = "a link on its way leads out of the folder that the path names";
+            return Some((why, "write the way to the file itself:  use \"../lab/losses.pipe\" as lab"));
+        }
+        let is_study = identity.extension().is_some_and(|end| end == "pipe");
+        (!is_study).then_some(("it is a link to what is no .pipe file", "only .pipe files can be used"))
+    }
+
     /// The bytes of a used file, if it is a regular file of a size that a page of text has.
     fn read(&mut self, written: &str, path: &Path, span: Span) -> Option<Vec<u8>> {
-        let why = match self.host.stat(path) {
-            Err(error) => error.to_string(),
+        let only = "only .pipe files can be used";
+        let (why, help) = match self.host.stat(path) {
+            Err(error) => (error.to_string(), self.way_out(path, &error)),
             Ok(stat) => match stat.kind {
-                Kind::Folder => "it is a folder".to_owned(),
-                Kind::Other => "it is a device, a pipe or a socket".to_owned(),
+                Kind::Folder => ("it is a folder".to_owned(), only.to_owned()),
+                Kind::Other => ("it is a device, a pipe or a socket".to_owned(), only.to_owned()),
                 Kind::File if stat.size > MOST_BYTES as u64 => {
-                    format!("it has {} bytes, and {MOST_BYTES} are the most", stat.size)
+                    let why = format!("it has {} bytes, and {MOST_BYTES} are the most", stat.size);
+                    (why, "make several files of it, or put what is data into a table".to_owned())
                 }
                 Kind::File => match self.host.read(path) {
                     Ok(bytes) => return Some(bytes),
-                    Err(error) => error.to_string(),
+                    Err(error) => (error.to_string(), self.way_out(path, &error)),
                 },
             },
         };
-        self.problems.used_file_unreadable(written, &why, None, span);
+        self.problems.used_file_unreadable(written, &why, &help, span);
         None
+    }
+
+    /// What to do about a file that the system does not give.
+    fn way_out(&self, path: &Path, error: &io::Error) -> String {
+        if error.kind() != io::ErrorKind::NotFound {
+            return "see that it is a file which you may read".to_owned();
+        }
+        self.near(path).map_or_else(
+            || "the path starts at the folder of the file that says `use`".to_owned(),
+            |near| format!("did you mean `{near}`?"),
+        )
     }
 
     /// A `.pipe` file beside a missing one whose name is near.
     fn near(&self, path: &Path) -> Option<String> {
         let names = self.host.list(path.parent()?).ok()?;
+        let own = path.file_name()?.to_str()?;
         let names = names
             .iter()
             .map(String::as_str)
-            .filter(|name| Path::new(name).extension().is_some_and(|end| end == "pipe"));
-        crate::diag::suggest::nearest(path.file_name()?.to_str()?, names).map(str::to_owned)
+            .filter(|name| *name != own && Path::new(name).extension().is_some_and(|end| end == "pipe"));
+        crate::diag::suggest::nearest(own, names).map(str::to_owned)
     }
 }
 

@@ -150,8 +150,16 @@ impl Host for Desk {
         self.wanted()?;
         match (RealHost.canonical(path), self.open(path)) {
             (Ok(path), _) => Ok(path),
-            // not saved yet
-            (Err(_), Some(_)) => Ok(absolute(path)),
+            // not saved yet: its folder is where links lead
+            (Err(_), Some(_)) => {
+                let path = absolute(path);
+                if let Some(name) = path.file_name()
+                    && let Some(folder) = path.parent().and_then(|folder| RealHost.canonical(folder).ok())
+                {
+                    return Ok(folder.join(name));
+                }
+                Ok(path)
+            }
             (Err(error), None) => Err(error),
         }
     }

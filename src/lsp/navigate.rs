@@ -40,10 +40,7 @@ fn meant(server: &Server, at: &lsp::TextDocumentPositionParams) -> Option<Meant>
     let (definition, member, asked) = page.names.at(offset)?;
     let definition = definition.clone();
     let path = opened.document.path.clone();
-    let target = match elsewhere(&server.desk(), &path, &definition, member) {
-        Some(target) => target,
-        None => Target { path, page, definition },
-    };
+    let target = elsewhere(&server.desk(), &path, &definition, member).unwrap_or(Target { path, page, definition });
     Some(Meant { target, asked })
 }
 

@@ -368,6 +368,37 @@ fn links_in_a_circle_and_files_that_are_none_are_refused() {
         let outcome = check_file(&RealHost, &at("s.pipe"), &Overrides::default());
         assert_eq!(codes(&outcome), [code], "{name}: {:?}", told(&outcome));
     }
+    // Links do not lead out of what the path names, nor to what is no study.
+    let lab = tempfile::tempdir().unwrap();
+    std::fs::write(lab.path().join("l.pipe"), "pipe \"2026\"\nlet n = 1\n").unwrap();
+    std::fs::write(at("secret"), "root:x:0\n").unwrap();
+    symlink(lab.path(), at("lab")).unwrap();
+    symlink(lab.path().join("l.pipe"), at("out.pipe")).unwrap();
+    symlink("secret", at("in.pipe")).unwrap();
+    std::fs::create_dir(at("sub")).unwrap();
+    symlink("../same.pipe", at("sub/up.pipe")).unwrap();
+    for (name, why) in [
+        ("lab/l.pipe", Some("leads out of the folder")),
+        ("out.pipe", Some("leads out of the folder")),
+        ("in.pipe", Some("no .pipe file")),
+        ("loop.pipe", Some("cannot be used")),
+        ("sub/up.pipe", None),
+    ] {
+        std::fs::write(at("same.pipe"), "pipe \"2026\"\nparam n : int = 1\n").unwrap();
+        std::fs::write(at("s.pipe"), format!("pipe \"2026\"\nuse \"{name}\" as _a\n{study}")).unwrap();
+        let outcome = check_file(&RealHost, &at("s.pipe"), &Overrides::default());
+        assert_eq!(codes(&outcome).contains(&Code::E0113), why.is_some(), "{name}: {:?}", told(&outcome));
+        if let Some(why) = why {
+            let problem = first(&outcome);
+            assert!(problem.message.contains(why), "{name}: {}", problem.message);
+            assert!(!problem.help.unwrap().contains("did you mean"), "{name}");
+            assert!(!format!("{:?}", told(&outcome)).contains("root:x"), "{name}");
+        }
+    }
+    // The `..` of a path is its own way out.
+    std::fs::write(at("sub/t.pipe"), format!("pipe \"2026\"\nuse \"../same.pipe\" as _a\n{study}")).unwrap();
+    let outcome = check_file(&RealHost, &at("sub/t.pipe"), &Overrides::default());
+    assert!(!codes(&outcome).contains(&Code::E0113), "{:?}", told(&outcome));
     // One file by two names is one file.
     std::fs::write(at("same.pipe"), "pipe \"2026\"\nparam n : int = 1\n").unwrap();
     let text = format!("pipe \"2026\"\nuse \"same.pipe\" as a\nuse \"also.pipe\" as b\n{study}")

@@ -86,11 +86,7 @@ impl Problems {
     }
 
     /// E0113: a used file that is missing, too large, or no file.
-    pub fn used_file_unreadable(&mut self, path: &str, why: &str, near: Option<&str>, span: Span) {
-        let help = match near {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => "the path starts at the folder of the file that says `use`".to_owned(),
-        };
+    pub fn used_file_unreadable(&mut self, path: &str, why: &str, help: &str, span: Span) {
         self.push(
             Diagnostic::new(Code::E0113, format!("`{path}` cannot be used: {why}"))
                 .label(span, "asked for here")
