@@ -159,7 +159,7 @@ impl Reader<'_> {
         let words = pieces(self.file, piece);
         if words.iter().filter(|t| t.counts()).all(|t| t.kind == Kind::Word) {
             return format!(
-                "a column with a blank in its name is written `{}`; several values are [a, b]",
+                "a column with a blank in its name is written `{}`;\nseveral values are [a, b]",
                 piece.trim()
             );
         }
