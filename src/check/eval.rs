@@ -33,6 +33,8 @@ pub(super) struct Evaluator<'a> {
     doubtful: BTreeSet<ScopeId>,
     pub(super) depth: usize,
     work: usize,
+    /// Every column that was met, and where.
+    pub(super) columns: Vec<(String, Span)>,
     /// The way from the study's folder to that of each used file, where it is another.
     folders: Vec<(FileId, Rc<Path>)>,
     /// What was found wrong.
@@ -49,6 +51,7 @@ impl<'a> Evaluator<'a> {
             doubtful: BTreeSet::new(),
             depth: 0,
             work: 0,
+            columns: Vec::new(),
             folders: Vec::new(),
             problems: Problems::new(),
         }
@@ -104,7 +107,10 @@ impl<'a> Evaluator<'a> {
         match &expr.kind {
             ExprKind::Number(number) => Value::Number(*number),
             ExprKind::Text(text) => self.text(text, scope),
-            ExprKind::Column(column) => Value::Column(column.clone()),
+            ExprKind::Column(column) => {
+                self.columns.push((column.clone(), expr.span));
+                Value::Column(column.clone())
+            }
             ExprKind::Bool(flag) => Value::Bool(*flag),
             ExprKind::Name(name) => self.bound(name, expr.span, scope).unwrap_or_else(|| Value::Word(name.clone())),
             ExprKind::List(items) => Value::List(items.iter().map(|item| self.value(item, scope)).collect()),
@@ -137,6 +143,12 @@ impl<'a> Evaluator<'a> {
                 let end = self.value(end, scope);
                 match (&start.value, &end.value) {
                     (Value::Poison, _) | (_, Value::Poison) => Value::Poison,
+                    (Value::Number(a), Value::Number(b))
+                        if a.unit == b.unit && (a.value > b.value || (a.value >= b.value && !inclusive)) =>
+                    {
+                        self.problems.range_is_empty(expr.span);
+                        Value::Poison
+                    }
                     (Value::Number(a), Value::Number(b)) if a.unit == b.unit => {
                         Value::Range { start: *a, end: *b, inclusive: *inclusive }
                     }

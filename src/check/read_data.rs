@@ -198,7 +198,11 @@ fn merge(reader: &mut Reader<'_>) -> IndexMap<String, Vec<String>> {
 }
 
 fn keep(reader: &mut Reader<'_>) -> Option<Predicate> {
+    let met = reader.evaluator.columns.len();
     let (value, _) = reader.value("data.keep")?;
+    for (column, span) in reader.evaluator.columns.get(met..).unwrap_or_default().to_vec() {
+        reader.places.set(format!("data.keep.`{column}`"), span);
+    }
     match value.value {
         Value::Condition(predicate) => Some(predicate),
         Value::Absent | Value::Bool(true) => None,

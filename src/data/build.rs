@@ -74,9 +74,14 @@ pub fn look(
     let uses: Vec<Use<'_>> = named
         .into_iter()
         .filter(|(setting, _)| sound(setting))
-        .map(|(setting, column)| Use { column, at: places.nearest(setting) })
+        .map(|(setting, column)| Use { column, at: named_at(places, setting, column) })
         .collect();
     source::open(&data.source, &uses, base, host, places, problems);
+}
+
+/// Where a setting names a column: within a condition, that column alone.
+fn named_at(places: &Places, setting: &str, column: &str) -> Option<Span> {
+    places.nearest(&format!("{setting}.`{column}`"))
 }
 
 /// The column that holds file names, and where the files lie.
@@ -152,7 +157,7 @@ fn uses<'a>(data: &'a Data, split: &'a Split, slices: &'a [Slice], files: &'a Fi
     ];
     uses.extend(group_column(data).map(|column| Use { column, at: places.nearest("data.group") }));
     let keep = data.keep.iter().flat_map(keep::columns);
-    uses.extend(keep.map(|column| Use { column, at: places.nearest("data.keep") }));
+    uses.extend(keep.map(|column| Use { column, at: named_at(places, "data.keep", column) }));
     let holdout = split.holdout_rows.iter().flat_map(keep::columns);
     uses.extend(holdout.map(|column| Use { column, at: places.nearest("split.holdout") }));
     uses.extend(folds_column(&split.cv).map(|column| Use { column, at: places.nearest("split.cv") }));

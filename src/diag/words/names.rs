@@ -350,6 +350,15 @@ impl Problems {
         );
     }
 
+    /// E0104: a range that ends before it begins.
+    pub fn range_is_empty(&mut self, span: Span) {
+        self.push(
+            Diagnostic::new(Code::E0104, "a range with nothing in it")
+                .label(span, "ends before it begins")
+                .help("the smaller number comes first; `..=` keeps the last one:  16..=100"),
+        );
+    }
+
     /// E0104: a division by zero.
     pub fn division_by_zero(&mut self, span: Span) {
         self.push(
