@@ -279,10 +279,11 @@ fn split_parameters(study: &Study) -> serde_json::Value {
 
 /// What the features of a frozen backbone are made with.
 fn features_of(study: &Study, inputs: &Inputs) -> serde_json::Value {
-    let model = &study.model;
-    match model.head.pool {
-        None => json!([model.backbone, inputs.weights, study.images.normalize]),
-        Some(pool) => json!([model.backbone, inputs.weights, study.images.normalize, pool]),
+    let (model, normalize) = (&study.model, study.images.normalize);
+    match (model.head.pool, model.channels) {
+        (None, None) => json!([model.backbone, inputs.weights, normalize]),
+        (Some(pool), None) => json!([model.backbone, inputs.weights, normalize, pool]),
+        (pool, Some(channels)) => json!([model.backbone, inputs.weights, normalize, pool, channels]),
     }
 }
 

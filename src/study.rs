@@ -381,7 +381,7 @@ impl Images {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Prepare {
-    /// ITU-R 601 luma as Pillow's `convert("L")`.
+    /// ITU-R 601 luma as Pillow's `convert("L")`. In how many channels the network sees it is the model's.
     Grayscale {},
     /// `resize(side, filter, fit)`
     Resize {
@@ -528,9 +528,18 @@ pub struct Model {
     /// Drop path: the share of images that skip the last residual branch in training, 0..0.9; absent where it is 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drop_path: Option<f64>,
+    /// Channels of the images it sees, where they are not the 3 of its first weights: these are adapted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<u32>,
 }
 
 impl Model {
+    /// Channels of the images it sees.
+    #[must_use]
+    pub fn channels(&self) -> usize {
+        self.channels.unwrap_or(self.backbone.card().channels) as usize
+    }
+
     /// What its first weights expect of an image.
     #[must_use]
     pub fn input(&self) -> Input {

@@ -562,6 +562,10 @@ pub const POOLS: Family = Family {
     later: &["avgmax", "attention"],
 };
 
+/// `model.stem`: first weights for three channels are refused where images have one, or each kernel becomes what the
+/// three give on average to a grey image.
+pub const STEMS: &[&str] = &["none", "average"];
+
 /// `model.freeze`
 pub const FREEZES: Family = Family {
     one: "way to freeze",

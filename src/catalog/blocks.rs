@@ -162,8 +162,14 @@ const MODEL: Block = Block {
             default: "none",
             about: "What keeps its first weights.",
         },
+        Setting {
+            name: "stem",
+            takes: Takes::Word(backbones::STEMS),
+            default: "none",
+            about: "What becomes of first weights for three channels where images have one.",
+        },
     ],
-    later: &["stem"],
+    later: &[],
 };
 
 const TRAIN: Block = Block {

@@ -20,11 +20,16 @@ pub const PREPARE: Family = Family {
     operations: &[
         Operation {
             name: "grayscale",
-            about: "One grey channel, as Pillow's convert(\"L\").",
-            parameters: &[],
-            later: &["to"],
+            about: "Grey levels, as Pillow's convert(\"L\").",
+            parameters: &[number(
+                "to",
+                Takes::Whole { from: 1, to: 3, counts: "channels" },
+                3.0,
+                "channels that the network sees them in: 1, or the same in all 3",
+            )],
+            later: &[],
             source: "ITU-R BT.601",
-            examples: &["grayscale()"],
+            examples: &["grayscale()", "grayscale(to = 1)"],
         },
         Operation {
             name: "resize",

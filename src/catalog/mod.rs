@@ -78,6 +78,27 @@ pub enum Takes {
     Shaped(&'static str),
 }
 
+impl Takes {
+    /// The operations it may be, alone, in a list or in a sum.
+    #[must_use]
+    pub fn family(&self) -> Option<&'static Family> {
+        match self {
+            Self::Operation(family) | Self::Operations(family) | Self::Formula(family) => Some(family),
+            Self::Whole { .. }
+            | Self::Number { .. }
+            | Self::Share { .. }
+            | Self::Epochs { .. }
+            | Self::Degrees { .. }
+            | Self::Flag
+            | Self::Text
+            | Self::Path
+            | Self::Column
+            | Self::Word(_)
+            | Self::Shaped(_) => None,
+        }
+    }
+}
+
 /// What an argument is when it is not written.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Default {

@@ -42,12 +42,15 @@ pub(super) fn model(reader: &mut Reader<'_>) -> Model {
     let trained_on = bound.as_ref().and_then(|bound| bound.operation("weights")?.word("trained_on"));
     reader.trained_on = trained_on;
     let freeze = reader.operation(table("model"), "freeze").as_ref().and_then(freeze);
+    // There is one way to adapt them, so this too is only whether it is allowed.
+    reader.stem_adapted = reader.word(table("model"), "stem") == Some("average");
     Model {
         backbone: backbone.unwrap_or_else(Backbone::any),
         weights: weights.unwrap_or(Weights::None),
         head: reader.operation(table("model"), "head").as_ref().map_or_else(Head::default, head),
         freeze: freeze.unwrap_or(Freeze::None),
         drop_path,
+        channels: None,
     }
 }
 
@@ -100,8 +103,9 @@ fn freeze(bound: &Bound) -> Option<Freeze> {
     }
 }
 
-/// Reads `images { }`; what is left out is what the network's weights were trained with.
-pub(super) fn images(reader: &mut Reader<'_>, model: &Model) -> Images {
+/// Reads `images { }`; what is left out is what the network's weights were trained with. How many channels the images
+/// have is told the network.
+pub(super) fn images(reader: &mut Reader<'_>, model: &mut Model) -> Images {
     let input = model.input();
     let steps = reader.operations(table("images"), "prepare").unwrap_or_default();
     let mut prepare = Vec::new();
@@ -109,6 +113,9 @@ pub(super) fn images(reader: &mut Reader<'_>, model: &Model) -> Images {
     for (at, step) in steps.iter().enumerate() {
         if step.operation.name != "normalize" {
             prepare.extend(prepare_step(step));
+            if step.operation.name == "grayscale" {
+                model.channels = channels(reader, step);
+            }
             continue;
         }
         if let Some(next) = steps.get(at + 1) {
@@ -135,6 +142,17 @@ pub(super) fn images(reader: &mut Reader<'_>, model: &Model) -> Images {
     let augment = reader.operations(table("images"), "augment").unwrap_or_default();
     let augment = augment.iter().filter_map(augment_step).collect();
     Images { prepare, normalize: normalize.unwrap_or(input.normalize), augment }
+}
+
+/// Channels of grey images, where they are not the three of a colour image.
+fn channels(reader: &mut Reader<'_>, step: &Bound) -> Option<u32> {
+    let channels = step.whole("to")?;
+    reader.places.set("images.channels", step.place("to"));
+    if channels == 2 {
+        reader.evaluator.problems.out_of_range("to", "1 or 3", "2", step.place("to"), "");
+        reader.poison("images.prepare");
+    }
+    (channels == 1).then_some(channels)
 }
 
 fn prepare_step(bound: &Bound) -> Option<Prepare> {

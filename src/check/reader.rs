@@ -69,6 +69,8 @@ pub(super) struct Reader<'a> {
     pub(super) meant: Meanings,
     /// The public data set that the first weights were trained on, as the author says.
     pub(super) trained_on: Option<&'static str>,
+    /// Are first weights for three channels made fit for images of one?
+    pub(super) stem_adapted: bool,
     /// Do the intervals draw images?
     pub(super) drawn_by_image: bool,
     written: IndexMap<String, Written<'a>>,
@@ -97,6 +99,7 @@ impl<'a> Reader<'a> {
             places: Places::default(),
             meant: Meanings::new(),
             trained_on: None,
+            stem_adapted: false,
             drawn_by_image: false,
             written: IndexMap::new(),
             varies: IndexMap::new(),

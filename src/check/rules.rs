@@ -43,7 +43,7 @@ fn urls(reader: &mut Reader<'_>, study: &Study) {
     }
 }
 
-/// E0402, E0403, W0404, W0407, E0902: the network, its weights and its images.
+/// E0402, E0403, W0404, E0405, W0407, E0902: the network, its weights and its images.
 fn network(reader: &mut Reader<'_>, study: &Study) {
     if !reader.sound(&["model.backbone"]) {
         return;
@@ -89,6 +89,15 @@ fn network(reader: &mut Reader<'_>, study: &Study) {
     {
         let (wants, got) = (normalize_name(wants), normalize_name(got));
         reader.evaluator.problems.normalize_differs(card.name, wants, got, at, weights);
+    }
+    if let Some(channels) = study.model.channels
+        && study.model.weights != Weights::None
+        && !reader.stem_adapted
+        && reader.sound(&["images.prepare", "model.stem"])
+        && let (Some(at), Some(weights)) =
+            (reader.places.get("images.channels"), place(reader, "model.backbone.weights"))
+    {
+        reader.evaluator.problems.channels_differ(card.name, channels, card.channels, at, weights);
     }
     if let Freeze::BackboneFor(frozen) = study.model.freeze
         && frozen >= study.train.epochs

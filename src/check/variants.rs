@@ -166,8 +166,8 @@ fn study(reader: &mut Reader<'_>, chain: &[Level<'_>]) -> Study {
     let seed = reader.number(&blocks::STUDY, "seed").map_or(42, take::seed);
     let mut data = read_data::data(reader);
     let split = read_data::split(reader);
-    let model = read_model::model(reader);
-    let images = read_model::images(reader, &model);
+    let mut model = read_model::model(reader);
+    let images = read_model::images(reader, &mut model);
     let train = read_model::train(reader, &data);
     let evaluate = read_model::evaluate(reader, &data.group);
     if let (Some(because), Group::None { because: none }) = (&evaluate.leak, &mut data.group)

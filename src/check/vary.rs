@@ -8,7 +8,7 @@
 use super::reader::{Reader, Vary};
 use super::scopes::ScopeId;
 use super::value::{Call, Spanned, Value, alike, kind, print_number};
-use crate::catalog::{Family, Takes, blocks};
+use crate::catalog::{Family, blocks};
 use crate::source::Span;
 use crate::syntax::ast::{Expr, ExprKind, Number};
 
@@ -175,20 +175,7 @@ fn labelled(path: &str, items: Vec<Spanned>, written: &[Expr]) -> Vec<Choosable>
 /// The operations that a setting takes.
 fn family(path: &str) -> Option<&'static Family> {
     let (block, name) = path.split_once('.')?;
-    match blocks::block(block)?.setting(name)?.takes {
-        Takes::Operation(family) | Takes::Operations(family) | Takes::Formula(family) => Some(family),
-        Takes::Whole { .. }
-        | Takes::Number { .. }
-        | Takes::Share { .. }
-        | Takes::Epochs { .. }
-        | Takes::Degrees { .. }
-        | Takes::Flag
-        | Takes::Text
-        | Takes::Path
-        | Takes::Column
-        | Takes::Word(_)
-        | Takes::Shaped(_) => None,
-    }
+    blocks::block(block)?.setting(name)?.takes.family()
 }
 
 /// A value in a word or two; `None` if it takes more.

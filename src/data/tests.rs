@@ -551,6 +551,7 @@ fn study() -> Study {
             head: Head::default(),
             freeze: Freeze::None,
             drop_path: None,
+            channels: None,
         },
         train: Train {
             loss: vec![

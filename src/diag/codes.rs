@@ -82,6 +82,7 @@ codes! {
     E0402 "no such weights",
     E0403 "image size does not fit the backbone",
     W0404 "normalisation differs from what the weights were trained with",
+    E0405 "images of one channel for weights of three",
     E0406 "a weights file differs from its recorded digest, or belongs to another model",
     W0407 "the backbone would never train",
     W0501 "loss weights do not sum to 1",

@@ -362,7 +362,8 @@ impl<'a, 't> Runner<'a, 't> {
         }
         say(self.talk, Event::Started { work, total: prepared.count() as u64, unit: "images" });
         let weights = self.weights().ok_or_else(|| RunError::failed("frozen features need first weights", BUG))?;
-        let (mean, std) = images::normalisation(self.variant.study.images.normalize)
+        let study = &self.variant.study;
+        let (mean, std) = images::normalisation(study.images.normalize, study.model.channels())
             .ok_or_else(|| RunError::failed("frozen features need one normalisation", BUG))?;
         let device = self.device()?;
         let table = self.on_device(|| {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::takers;
 use crate::catalog::backbones::{Backbone, Card};
 use crate::catalog::keywords::Keyword;
-use crate::catalog::{Block, Default, Family, Operation, Parameter, Setting, Takes, describe};
+use crate::catalog::{Block, Default, Family, Operation, Parameter, Setting, describe};
 
 /// Columns of a page.
 const WIDTH: usize = 100;
@@ -68,19 +68,8 @@ pub fn setting(block: &Block, setting: &Setting) -> String {
     row(&mut out, "takes", 7, &describe::takes(&setting.takes));
     row(&mut out, "default", 7, if setting.default.is_empty() { "none: it must be written" } else { setting.default });
     let _ = writeln!(out);
-    match setting.takes {
-        Takes::Operation(family) | Takes::Operations(family) | Takes::Formula(family) => operations(&mut out, family),
-        Takes::Whole { .. }
-        | Takes::Number { .. }
-        | Takes::Share { .. }
-        | Takes::Epochs { .. }
-        | Takes::Degrees { .. }
-        | Takes::Flag
-        | Takes::Text
-        | Takes::Path
-        | Takes::Column
-        | Takes::Word(_)
-        | Takes::Shaped(_) => {}
+    if let Some(family) = setting.takes.family() {
+        operations(&mut out, family);
     }
     out.truncate(out.trim_end().len());
     out.push('\n');
@@ -183,8 +172,8 @@ pub fn backbones() -> String {
     let width = all.iter().map(|card| card.name.len()).max().unwrap_or(0);
     let _ = writeln!(out, "  {:<width$}  {:>9}  {:>7}  {:>6}  {:>4}  weights", "name", "params", "GMACs", "MB", "side");
     for card in all {
-        let weights = card.words().join(", ");
-        let weights = if weights.is_empty() { "-" } else { &weights };
+        let weights: Vec<String> = card.words().into_iter().map(|word| preferred(card, word)).collect();
+        let weights = if weights.is_empty() { "-".to_owned() } else { weights.join(", ") };
         let side = card.input.side;
         let (millions, megabytes) = size(card);
         let _ = writeln!(
@@ -193,8 +182,18 @@ pub fn backbones() -> String {
             card.name, card.gmacs
         );
     }
-    out.push_str("\n  params with a head of 1000 classes; GMACs: 10^9 multiply-adds of one image of this side; MB: weights in f32\n");
+    out.push_str(
+        "\n  params with a head of 1000 classes; GMACs: 10^9 multiply-adds of one image of this side, two GFLOPs each;\n  MB: \
+         weights in f32; weights: per cent of ImageNet's validation images named first, as timm's table states it, and licence\n",
+    );
     out
+}
+
+/// A word for weights with the accuracy and the licence of those it means.
+fn preferred(card: &Card, word: &str) -> String {
+    let Some(one) = card.pretrained(word).next() else { return word.to_owned() };
+    let top1 = one.top1.map_or(String::new(), |top1| format!("{top1} %, "));
+    format!("{word} ({top1}{})", one.licence)
 }
 
 /// Millions of parameters, and megabytes of them.

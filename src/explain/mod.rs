@@ -135,23 +135,9 @@ pub fn words() -> BTreeSet<String> {
 
 /// The settings that take operations of a family, `train.loss`.
 fn takers(family: &Family) -> Vec<String> {
-    let of = |takes: &Takes| match takes {
-        Takes::Operation(one) | Takes::Operations(one) | Takes::Formula(one) => one.one == family.one,
-        Takes::Whole { .. }
-        | Takes::Number { .. }
-        | Takes::Share { .. }
-        | Takes::Epochs { .. }
-        | Takes::Degrees { .. }
-        | Takes::Flag
-        | Takes::Text
-        | Takes::Path
-        | Takes::Column
-        | Takes::Word(_)
-        | Takes::Shaped(_) => false,
-    };
     all_blocks()
         .flat_map(|block| block.settings.iter().map(move |setting| (block, setting)))
-        .filter(|(_, setting)| of(&setting.takes))
+        .filter(|(_, setting)| setting.takes.family().is_some_and(|one| one.one == family.one))
         .map(|(block, setting)| format!("{}.{}", block.name, setting.name))
         .collect()
 }

@@ -19,7 +19,9 @@ impl Work {
     fn parameters(self) -> &'static [&'static str] {
         match self {
             Self::Prepare => &["images.prepare", "content of the images"],
-            Self::Features => &["model.backbone", "first weights", "images.normalize", "model.head.pool"],
+            Self::Features => {
+                &["model.backbone", "first weights", "images.normalize", "model.head.pool", "channels of the images"]
+            }
             Self::Train(_) => &[
                 "fold",
                 "seed",

@@ -6,9 +6,16 @@ use crate::study::Normalize;
 /// Mean and standard deviation of each channel of values 0..1.
 pub type MeanStd = ([f32; 3], [f32; 3]);
 
-/// The figures of a `normalize(...)`; `None` for `train` and `dataset`, whose figures come from [`mean_std`].
+/// The figures of a `normalize(...)` for a network that sees so many channels; `None` for `train` and `dataset`, whose
+/// figures come from [`mean_std`]. Where the channels are not red, green and blue, each gets what these have on average.
 #[must_use]
-pub fn normalisation(normalize: Normalize) -> Option<MeanStd> {
+pub fn normalisation(normalize: Normalize, channels: usize) -> Option<MeanStd> {
+    let average = |[red, green, blue]: [f32; 3]| [(red + green + blue) / 3.0; 3];
+    let (mean, std) = by_colour(normalize)?;
+    Some(if channels == 3 { (mean, std) } else { (average(mean), average(std)) })
+}
+
+fn by_colour(normalize: Normalize) -> Option<MeanStd> {
     match normalize {
         Normalize::Imagenet => Some(([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])),
         Normalize::Half => Some(([0.5; 3], [0.5; 3])),
@@ -17,9 +24,9 @@ pub fn normalisation(normalize: Normalize) -> Option<MeanStd> {
     }
 }
 
-/// Writes an image as `[3, height, width]`: `(level / 255 - mean) / std`, grey repeated in all three channels.
+/// Writes an image as `[channels, height, width]`: `(level / 255 - mean) / std`, grey repeated in all channels.
 ///
-/// `out` takes `3 * width * height` numbers; deviations below 1e-6 count as 1e-6.
+/// `out` takes `width * height` numbers a channel, for as many channels as it has room for; deviations below 1e-6 count as 1e-6.
 pub fn to_tensor(pixels: &Pixels, mean: [f32; 3], std: [f32; 3], out: &mut [f32]) {
     let area = pixels.width as usize * pixels.height as usize;
     let channels = usize::from(pixels.channels).max(1);

@@ -42,11 +42,11 @@ struct Features {
 }
 
 impl DenseNet {
-    /// The network with blank weights.
+    /// The network for images of so many channels, with blank weights.
     #[must_use]
-    pub fn new(shape: &Shape, device: &Device) -> Self {
+    pub fn new(shape: &Shape, inputs: usize, device: &Device) -> Self {
         let mut channels = 2 * GROWTH;
-        let conv0 = conv([3, channels], 7).stride(2).build(device);
+        let conv0 = conv([inputs, channels], 7).stride(2).build(device);
         let norm0 = BatchNorm::new(channels, shape.eps, device);
         let block = |channels: &mut usize, index: usize| {
             let layers = (0..shape.layers[index]).map(|_| {
@@ -78,7 +78,7 @@ impl DenseNet {
     }
 
     /// # Shapes
-    /// `[images, 3, height, width]` to `[images, features, rows, columns]`.
+    /// `[images, channels, height, width]` to `[images, features, rows, columns]`.
     #[must_use]
     pub fn map(&self, images: Tensor<4>, pass: &Pass) -> Tensor<4> {
         let all = &self.features;

@@ -26,9 +26,11 @@ mod nasnet;
 mod norm;
 mod pool;
 mod positions;
+mod residual;
 mod resnet;
 mod resnetv2;
 mod senet;
+mod stem;
 mod vgg;
 mod vit;
 pub mod weights;
@@ -141,21 +143,21 @@ pub enum Backbone {
 }
 
 impl Backbone {
-    /// A network of this architecture with blank weights.
-    fn new(architecture: &Architecture, size: [usize; 2], device: &Device) -> Self {
+    /// A network of this architecture for images of `[channels, height, width]`, with blank weights.
+    fn new(architecture: &Architecture, [channels, height, width]: [usize; 3], device: &Device) -> Self {
         match architecture {
-            Architecture::ResNet(shape) => Self::ResNet(ResNet::new(shape, device)),
-            Architecture::ResNetV2(shape) => Self::ResNetV2(ResNetV2::new(shape, device)),
-            Architecture::SeNet(shape) => Self::SeNet(SeNet::new(shape, device)),
-            Architecture::Vgg(convolutions) => Self::Vgg(Vgg::new(convolutions, device)),
-            Architecture::DenseNet(shape) => Self::DenseNet(DenseNet::new(shape, device)),
-            Architecture::Efficient(shape) => Self::Wired(efficientnet::build(*shape, 3, device)),
-            Architecture::InceptionV3 { counted } => Self::Wired(inception::v3(3, *counted, device)),
-            Architecture::InceptionResNetV2 => Self::Wired(inception::resnet_v2(3, device)),
-            Architecture::Xception { tensorflow } => Self::Wired(xception::build(*tensorflow, 3, device)),
-            Architecture::NasNet(shape) => Self::Wired(nasnet::build(*shape, 3, device)),
+            Architecture::ResNet(shape) => Self::ResNet(ResNet::new(shape, channels, device)),
+            Architecture::ResNetV2(shape) => Self::ResNetV2(ResNetV2::new(shape, channels, device)),
+            Architecture::SeNet(shape) => Self::SeNet(SeNet::new(shape, channels, device)),
+            Architecture::Vgg(convolutions) => Self::Vgg(Vgg::new(convolutions, channels, device)),
+            Architecture::DenseNet(shape) => Self::DenseNet(DenseNet::new(shape, channels, device)),
+            Architecture::Efficient(shape) => Self::Wired(efficientnet::build(*shape, channels, device)),
+            Architecture::InceptionV3 { counted } => Self::Wired(inception::v3(channels, *counted, device)),
+            Architecture::InceptionResNetV2 => Self::Wired(inception::resnet_v2(channels, device)),
+            Architecture::Xception { tensorflow } => Self::Wired(xception::build(*tensorflow, channels, device)),
+            Architecture::NasNet(shape) => Self::Wired(nasnet::build(*shape, channels, device)),
             Architecture::VisionTransformer(shape) => {
-                Self::VisionTransformer(VisionTransformer::new(*shape, 3, size, device))
+                Self::VisionTransformer(VisionTransformer::new(*shape, channels, [height, width], device))
             }
         }
     }
@@ -194,6 +196,9 @@ pub struct Network {
     /// How a map of features becomes one; `None`: the network's own way.
     #[module(skip)]
     pool: Option<study::Pooling>,
+    /// Of the images it sees.
+    #[module(skip)]
+    channels: usize,
     #[module(skip)]
     of: study::Backbone,
     #[module(skip)]
@@ -218,36 +223,44 @@ impl Network {
     /// The network of a study, for its images.
     #[must_use]
     pub fn of(study: &study::Study, classes: usize, seed: u64, device: &Device) -> Self {
-        let side = study.images.side() as usize;
-        Self::headed(study.model.backbone, study.model.head, classes, [side; 2], seed, device)
+        let (channels, side) = (study.model.channels(), study.images.side() as usize);
+        Self::headed(study.model.backbone, study.model.head, classes, [channels, side, side], seed, device)
     }
 
     /// [`Self::new`] for images of a height and width. Only a vision transformer asks for them: its table of positions
     /// has a row a patch, and both sides must be multiples of the patch's.
     #[must_use]
-    pub fn sized(backbone: study::Backbone, classes: usize, size: [usize; 2], seed: u64, device: &Device) -> Self {
-        Self::headed(backbone, study::Head::default(), classes, size, seed, device)
+    pub fn sized(
+        backbone: study::Backbone,
+        classes: usize,
+        [height, width]: [usize; 2],
+        seed: u64,
+        device: &Device,
+    ) -> Self {
+        let image = [backbone.card().channels as usize, height, width];
+        Self::headed(backbone, study::Head::default(), classes, image, seed, device)
     }
 
-    /// [`Self::sized`] with another head.
+    /// [`Self::sized`] with another head and for images of any number of channels, `[channels, height, width]`.
     #[must_use]
     pub fn headed(
         backbone: study::Backbone,
         head: study::Head,
         classes: usize,
-        size: [usize; 2],
+        image: [usize; 3],
         seed: u64,
         device: &Device,
     ) -> Self {
-        Self::built(backbone, Flavour::Timm, &backbone.card().architecture, (head, classes, size), seed, device)
+        Self::built(backbone, Flavour::Timm, &backbone.card().architecture, (head, classes, image), seed, device)
     }
 
     /// A network as the Keras libraries build it; `None` where their weights fit no network here.
     #[must_use]
     pub fn keras(backbone: study::Backbone, classes: usize, seed: u64, device: &Device) -> Option<Self> {
-        let architecture = backbone.card().keras.as_ref()?;
-        let side = backbone.card().input.side as usize;
-        let shape = (study::Head::default(), classes, [side; 2]);
+        let card = backbone.card();
+        let architecture = card.keras.as_ref()?;
+        let side = card.input.side as usize;
+        let shape = (study::Head::default(), classes, [card.channels as usize, side, side]);
         Some(Self::built(backbone, Flavour::Keras, architecture, shape, seed, device))
     }
 
@@ -265,27 +278,28 @@ impl Network {
         let (classes, device) = (self.class_count(), self.head.device());
         let head = study::Head { dropout: 0.0, hidden: self.head.hidden_outputs(), pool: self.pool };
         let side = card.input.side as usize;
-        Self::built(self.of, flavour, architecture, (head, classes, [side; 2]), self.seed, &device)
+        let image = [self.channels, side, side];
+        Self::built(self.of, flavour, architecture, (head, classes, image), self.seed, &device)
     }
 
     fn built(
         of: study::Backbone,
         flavour: Flavour,
         architecture: &Architecture,
-        (head, classes, size): (study::Head, usize, [usize; 2]),
+        (head, classes, image): (study::Head, usize, [usize; 3]),
         seed: u64,
         device: &Device,
     ) -> Self {
-        let backbone = Backbone::new(architecture, size, device);
-        let pool = head.pool;
+        let backbone = Backbone::new(architecture, image, device);
+        let (pool, [channels, _, _]) = (head.pool, image);
         let head = Head::new(of.card().features as usize, head.hidden, classes, device);
-        initialise::draw(Self { backbone, head, pool, of, flavour, seed }, architecture, seed)
+        initialise::draw(Self { backbone, head, pool, channels, of, flavour, seed }, architecture, seed)
     }
 
     /// Pooled features; `pass` is a [`Mode`], or a [`Pass`] with drop path.
     ///
     /// # Shapes
-    /// `[images, 3, height, width]` to `[images, feature_count]`.
+    /// `[images, channels, height, width]` to `[images, feature_count]`.
     #[must_use]
     pub fn features(&self, images: Tensor<4>, pass: impl Into<Pass>) -> Tensor<2> {
         self.backbone.features(images, &pass.into(), self.pool)
@@ -303,7 +317,7 @@ impl Network {
     /// Logits of images: [`Network::features`], then [`Network::classify`].
     ///
     /// # Shapes
-    /// `[images, 3, height, width]` to `[images, classes]`.
+    /// `[images, channels, height, width]` to `[images, classes]`.
     #[must_use]
     pub fn forward(&self, images: Tensor<4>, pass: impl Into<Pass>, dropout: Option<Dropout>) -> Tensor<2> {
         self.classify(self.features(images, pass), dropout)
@@ -319,6 +333,12 @@ impl Network {
     #[must_use]
     pub fn hidden_count(&self) -> Option<usize> {
         self.head.hidden()
+    }
+
+    /// Channels of the images it sees.
+    #[must_use]
+    pub fn channels(&self) -> usize {
+        self.channels
     }
 
     /// How many classes the head tells apart.

@@ -37,9 +37,9 @@ struct Stage {
 }
 
 impl ResNetV2 {
-    /// The network with blank weights.
+    /// The network for images of so many channels, with blank weights.
     #[must_use]
-    pub fn new(shape: &Shape, device: &Device) -> Self {
+    pub fn new(shape: &Shape, channels: usize, device: &Device) -> Self {
         let norm = |channels| BatchNorm::new(channels, shape.eps, device);
         let mut inputs = 64;
         let mut stages = Vec::new();
@@ -55,15 +55,18 @@ impl ResNetV2 {
             stages.push(Stage { blocks });
         }
         Self {
-            bn_data: shape.input_norm.then(|| BatchNorm::without_weight(3, shape.eps, device)),
-            stem: Stem { conv: conv([3, 64], 7).stride(2).build(device), norm: shape.stem_norm.then(|| norm(64)) },
+            bn_data: shape.input_norm.then(|| BatchNorm::without_weight(channels, shape.eps, device)),
+            stem: Stem {
+                conv: conv([channels, 64], 7).stride(2).build(device),
+                norm: shape.stem_norm.then(|| norm(64)),
+            },
             stages,
             norm: norm(inputs),
         }
     }
 
     /// # Shapes
-    /// `[images, 3, height, width]` to `[images, features, rows, columns]`.
+    /// `[images, channels, height, width]` to `[images, features, rows, columns]`.
     #[must_use]
     pub fn map(&self, images: Tensor<4>, pass: &Pass) -> Tensor<4> {
         let images = match &self.bn_data {

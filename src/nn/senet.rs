@@ -7,11 +7,11 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::Pass;
-use super::layers::{Activation, Convolution, Padding, Squeeze, conv};
+use super::layers::{Activation, Convolution, Padding, conv};
 use super::norm::BatchNorm;
 use super::pool::Pool;
+use super::residual::{self, Block, Place};
 use crate::catalog::backbones::{SeBlock, SeNet as Shape};
-use crate::kernels::sum_relu;
 
 /// torch's default.
 const EPS: f64 = 1e-5;
@@ -29,32 +29,35 @@ pub struct SeNet {
 }
 
 impl SeNet {
-    /// The network with blank weights.
+    /// The network for images of so many channels, with blank weights.
     #[must_use]
-    pub fn new(shape: &Shape, device: &Device) -> Self {
-        let mut inputs = if shape.block == SeBlock::SeNet154 { 128 } else { 64 };
-        let layer0 = Stem::new(shape.block, device);
-        let mut stage = |index: usize| {
-            let planes = 64 << index;
-            let mut blocks = Vec::new();
-            for block in 0..shape.blocks[index] {
-                let stride = if index > 0 && block == 0 { 2 } else { 1 };
-                let outputs = if shape.block == SeBlock::Basic { planes } else { 4 * planes };
-                let kernel = if shape.block == SeBlock::SeNet154 && index > 0 { 3 } else { 1 };
-                let downsample = (block == 0 && (stride != 1 || inputs != outputs)).then(|| {
-                    (conv([inputs, outputs], kernel).stride(stride).build(device), BatchNorm::new(outputs, EPS, device))
-                });
-                blocks.push(Block::new(shape.block, [inputs, planes, outputs], stride, downsample, device));
-                inputs = outputs;
-            }
-            blocks
+    pub fn new(shape: &Shape, channels: usize, device: &Device) -> Self {
+        let deep = shape.block == SeBlock::SeNet154;
+        let block = |Place { stage, inputs, planes, stride }: Place| residual::Shape {
+            convolutions: match shape.block {
+                SeBlock::Basic => [conv([inputs, planes], 3).stride(stride), conv([planes; 2], 3)],
+                SeBlock::ResNet => [conv([inputs, planes], 1).stride(stride), conv([planes; 2], 3)],
+                SeBlock::ResNeXt => {
+                    let width = planes / 16 * 32;
+                    [conv([inputs, width], 1), conv([width; 2], 3).stride(stride).groups(32)]
+                }
+                SeBlock::SeNet154 => {
+                    [conv([inputs, 2 * planes], 1), conv([2 * planes, 4 * planes], 3).stride(stride).groups(64)]
+                }
+            },
+            bottleneck: shape.block != SeBlock::Basic,
+            gated: true,
+            projection: if deep && stage > 0 { 3 } else { 1 },
+            eps: EPS,
         };
+        let inputs = if deep { 128 } else { 64 };
+        let [layer1, layer2, layer3, layer4] = residual::stages(shape.blocks, inputs, block, device);
         Self {
-            layer0,
-            layer1: stage(0),
-            layer2: stage(1),
-            layer3: stage(2),
-            layer4: stage(3),
+            layer0: Stem::new(deep, channels, device),
+            layer1,
+            layer2,
+            layer3,
+            layer4,
             pool: if shape.padded_pool {
                 Pool::largest(3, 2, Padding::Each(1))
             } else {
@@ -64,19 +67,11 @@ impl SeNet {
     }
 
     /// # Shapes
-    /// `[images, 3, height, width]` to `[images, features, rows, columns]`.
+    /// `[images, channels, height, width]` to `[images, features, rows, columns]`.
     #[must_use]
     pub fn map(&self, images: Tensor<4>, pass: &Pass) -> Tensor<4> {
         let stem = self.pool.forward(self.layer0.forward(images, pass));
-        let (mut body, mut index) = (pass.seen("pool0", stem), 0);
-        for (name, stage) in ["layer1", "layer2", "layer3", "layer4"].into_iter().zip(self.stages()) {
-            for block in stage {
-                body = block.forward(body, index, pass);
-                index += 1;
-            }
-            body = pass.seen(name, body);
-        }
-        body
+        residual::forward(self.stages(), pass.seen("pool0", stem), pass)
     }
 
     fn stages(&self) -> [&Vec<Block>; 4] {
@@ -101,11 +96,10 @@ struct Stem {
 }
 
 impl Stem {
-    fn new(block: SeBlock, device: &Device) -> Self {
+    fn new(deep: bool, channels: usize, device: &Device) -> Self {
         let norm = |channels| BatchNorm::new(channels, EPS, device);
-        let deep = block == SeBlock::SeNet154;
         Self {
-            conv1: conv([3, 64], if deep { 3 } else { 7 }).stride(2).build(device),
+            conv1: conv([channels, 64], if deep { 3 } else { 7 }).stride(2).build(device),
             bn1: norm(64),
             conv2: deep.then(|| conv([64, 64], 3).build(device)),
             bn2: deep.then(|| norm(64)),
@@ -121,68 +115,5 @@ impl Stem {
             (Some(conv), Some(norm)) => norm.forward(conv.forward(input), pass.mode, Activation::Relu),
             _ => input,
         })
-    }
-}
-
-/// Convolutions, the gate, and what came in, added. The third convolution is a bottleneck's.
-#[derive(Module, Debug)]
-struct Block {
-    conv1: Convolution,
-    bn1: BatchNorm,
-    conv2: Convolution,
-    bn2: BatchNorm,
-    conv3: Option<Convolution>,
-    bn3: Option<BatchNorm>,
-    se_module: Squeeze,
-    downsample: Option<(Convolution, BatchNorm)>,
-}
-
-impl Block {
-    fn new(
-        block: SeBlock,
-        [inputs, planes, outputs]: [usize; 3],
-        stride: usize,
-        downsample: Option<(Convolution, BatchNorm)>,
-        device: &Device,
-    ) -> Self {
-        let norm = |channels| BatchNorm::new(channels, EPS, device);
-        let [first, second] = match block {
-            SeBlock::Basic => [conv([inputs, planes], 3).stride(stride), conv([planes; 2], 3)],
-            SeBlock::ResNet => [conv([inputs, planes], 1).stride(stride), conv([planes; 2], 3)],
-            SeBlock::ResNeXt => {
-                let width = planes / 16 * 32;
-                [conv([inputs, width], 1), conv([width; 2], 3).stride(stride).groups(32)]
-            }
-            SeBlock::SeNet154 => {
-                [conv([inputs, 2 * planes], 1), conv([2 * planes, 4 * planes], 3).stride(stride).groups(64)]
-            }
-        };
-        let ([_, one], [_, two]) = (first.channels(), second.channels());
-        let bottleneck = block != SeBlock::Basic;
-        Self {
-            conv1: first.build(device),
-            bn1: norm(one),
-            conv2: second.build(device),
-            bn2: norm(two),
-            conv3: bottleneck.then(|| conv([two, outputs], 1).build(device)),
-            bn3: bottleneck.then(|| norm(outputs)),
-            se_module: Squeeze::new(outputs, outputs / 16, device),
-            downsample,
-        }
-    }
-
-    fn forward(&self, input: Tensor<4>, index: usize, pass: &Pass) -> Tensor<4> {
-        let mode = pass.mode;
-        let inner = self.bn1.forward(self.conv1.forward(input.clone()), mode, Activation::Relu);
-        // A basic block's branch ends with an activation before the gate, a bottleneck's without.
-        let mut inner = self.bn2.forward(self.conv2.forward(inner), mode, Activation::Relu);
-        if let (Some(conv3), Some(bn3)) = (&self.conv3, &self.bn3) {
-            inner = bn3.forward(conv3.forward(inner), mode, Activation::Linear);
-        }
-        let shortcut = match &self.downsample {
-            Some((convolution, norm)) => norm.forward(convolution.forward(input), mode, Activation::Linear),
-            None => input,
-        };
-        sum_relu(pass.branch(index, self.se_module.forward(inner)), shortcut)
     }
 }

@@ -39,10 +39,10 @@ struct PreLogits {
 }
 
 impl Vgg {
-    /// So many convolutions a stage, with blank weights.
+    /// So many convolutions a stage, for images of so many channels, with blank weights.
     #[must_use]
-    pub fn new(convolutions: &[usize; 5], device: &Device) -> Self {
-        let mut inputs = 3;
+    pub fn new(convolutions: &[usize; 5], channels: usize, device: &Device) -> Self {
+        let mut inputs = channels;
         let mut features = Vec::new();
         for (outputs, &count) in CHANNELS.into_iter().zip(convolutions) {
             for _ in 0..count {
@@ -59,7 +59,7 @@ impl Vgg {
     }
 
     /// # Shapes
-    /// `[images, 3, height, width]` to `[images, 4096]`.
+    /// `[images, channels, height, width]` to `[images, 4096]`.
     #[must_use]
     pub fn map(&self, images: Tensor<4>, pass: &Pass) -> Tensor<4> {
         let mut activated = true;

@@ -23,7 +23,7 @@ const AHEAD: usize = 1;
 
 /// Images and targets of one step.
 pub(super) struct Batch {
-    /// `[count, 3, side, side]`, without autodiff.
+    /// `[count, channels, side, side]`, without autodiff.
     pub(super) images: Tensor<4>,
     /// `[count, classes]`, each row adds up to 1.
     pub(super) targets: Vec<f32>,
@@ -57,6 +57,8 @@ pub(super) struct Loader<'a> {
     /// One an image of the data set.
     pub(super) labels: &'a [u32],
     pub(super) classes: usize,
+    /// Of the images that the network sees.
+    pub(super) channels: usize,
     /// Of the prepared images, in pixels.
     pub(super) side: usize,
     pub(super) mean: [f32; 3],
@@ -139,7 +141,7 @@ impl<'a> Loader<'a> {
     }
 
     fn read(&self, &Wanted { ref images, random, position, step }: &Wanted) -> Result<Batch, TrainError> {
-        let length = 3 * self.side * self.side;
+        let length = self.channels * self.side * self.side;
         let mut values = vec![0.0; images.len() * length];
         values.par_chunks_exact_mut(length.max(1)).zip(images).enumerate().try_for_each(|(at, (out, &index))| {
             let mut pixels = self.prepared.get(index).map_err(|error| TrainError::Image { index, error })?;
@@ -156,11 +158,11 @@ impl<'a> Loader<'a> {
             let side = u32::try_from(self.side).unwrap_or(u32::MAX);
             let key = DrawKey { seed, stage: Stage::Mix, epoch, sample: step as u64 };
             if let Some(mix) = augment::mix_plan(augment, images.len(), side, key) {
-                augment::mix_images(&mix, &mut values, 3, self.side);
+                augment::mix_images(&mix, &mut values, self.channels, self.side);
                 augment::mix_targets(&mix, &mut targets, self.classes);
             }
         }
-        let images = TensorData::new(values, [images.len(), 3, self.side, self.side]);
+        let images = TensorData::new(values, [images.len(), self.channels, self.side, self.side]);
         Ok(Batch { images: Tensor::from_data(images, self.device), targets })
     }
 }

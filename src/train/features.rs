@@ -2,6 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::images::MeanStd;
 use crate::images::cache::PreparedSet;
 use crate::nn::weights::{self, Head};
 use crate::nn::{Mode, Network};
@@ -110,8 +111,7 @@ pub fn features(
     let columns = network.feature_count();
     let all: Vec<usize> = (0..images).collect();
     let mut values = Vec::with_capacity(images * columns);
-    let loader =
-        Loader { prepared, labels: &[], classes: 1, side: study.images.side() as usize, mean, std, device: &device };
+    let loader = plain(study, prepared, 1, (mean, std), &device);
     evaluate(&loader, &all, on_event, |x| {
         values.extend(network.features(x, Mode::Eval).into_data().iter::<f32>());
     })?;
@@ -139,8 +139,7 @@ pub fn predict(
     let network = Network::of(study, classes, study.seed, &device);
     let (network, _) = weights::load(network, model, Head::Keep)?;
     let mut rows = Vec::with_capacity(indices.len());
-    let loader =
-        Loader { prepared, labels: &[], classes, side: study.images.side() as usize, mean, std, device: &device };
+    let loader = plain(study, prepared, classes, (mean, std), &device);
     evaluate(&loader, indices, on_event, |x| {
         let probabilities = |images: Tensor<4>| -> Vec<Vec<f32>> {
             let logits: Vec<f32> = network.forward(images, Mode::Eval, None).into_data().iter().collect();
@@ -154,6 +153,18 @@ pub fn predict(
         return Err(TrainError::Inconsistent("the model's probabilities are not numbers".to_owned()));
     }
     Ok(rows)
+}
+
+/// The images alone, as they are.
+fn plain<'a>(
+    study: &Study,
+    prepared: &'a PreparedSet,
+    classes: usize,
+    (mean, std): MeanStd,
+    device: &'a Device,
+) -> Loader<'a> {
+    let (channels, side) = (study.model.channels(), study.images.side() as usize);
+    Loader { prepared, labels: &[], classes, channels, side, mean, std, device }
 }
 
 /// A fixed operation of test-time augmentation on images, `[images, channels, height, width]`.

@@ -271,6 +271,7 @@ impl<'a> Run<'a> {
                 prepared: input.prepared,
                 labels: input.labels,
                 classes,
+                channels: study.model.channels(),
                 side: study.images.side() as usize,
                 mean,
                 std,
@@ -450,7 +451,8 @@ impl<'a> Run<'a> {
     }
 
     fn save(&self) -> Result<Vec<u8>, TrainError> {
-        let numbers = |values: [f32; 3]| values.map(|v| v.to_string()).join(" ");
+        let channels = self.network.channels();
+        let numbers = |values: [f32; 3]| values.iter().take(channels).map(f32::to_string).collect::<Vec<_>>().join(" ");
         let head = self.input.study.model.head;
         let described = [
             head.hidden.map(|hidden| ("hidden".to_owned(), hidden.to_string())),
@@ -499,7 +501,7 @@ fn check_features(input: &FoldInput, columns: usize) -> Result<(), TrainError> {
 /// Mean and standard deviation that the study's images are normalised with; `train` looks at the fold's training
 /// images only, `dataset` at all.
 fn normalisation_of(input: &FoldInput) -> Result<([f32; 3], [f32; 3]), TrainError> {
-    if let Some(fixed) = normalisation(input.study.images.normalize) {
+    if let Some(fixed) = normalisation(input.study.images.normalize, input.study.model.channels()) {
         return Ok(fixed);
     }
     let everybody: Vec<usize> = (0..input.labels.len()).collect();

@@ -116,6 +116,10 @@ fn everything_in_the_catalog_is_explained() {
     for backbone in backbones::Backbone::all() {
         assert!(table.contains(backbone.name()), "{} is not in\n{table}", backbone.name());
     }
+    assert!(
+        table.contains("imagenet (76.13 %, bsd-3-clause)"),
+        "accuracy and licence of resnet50's are not in\n{table}"
+    );
     for family in FAMILIES {
         let text = explain::explain(family.many).unwrap();
         assert!(family.names().all(|name| text.contains(name)), "{text}");

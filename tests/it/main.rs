@@ -10,7 +10,11 @@
 
 mod audit;
 #[cfg(feature = "run")]
+mod backward;
+#[cfg(feature = "run")]
 mod bench;
+#[cfg(feature = "run")]
+mod channels;
 mod check;
 mod cli;
 mod compose;

@@ -101,6 +101,7 @@ fn study(folds: u32, epochs: u32) -> Study {
             head: Head { dropout: 0.2, ..Head::default() },
             freeze: Freeze::BackboneFor(2),
             drop_path: None,
+            channels: None,
         },
         train: Train {
             loss: vec![cross_entropy, soft_f1],

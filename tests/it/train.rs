@@ -186,6 +186,7 @@ fn study() -> Study {
             head: Head::default(),
             freeze: Freeze::None,
             drop_path: None,
+            channels: None,
         },
         train: Train {
             loss: vec![LossTerm {
@@ -489,4 +490,33 @@ fn train_refuses_and_stops() {
     assert!(matches!(image, TrainError::Inconsistent(_)), "{image:?}");
     let junk = run(&study, &data, Some(b"not weights"), None, &mut quietly).unwrap_err();
     assert!(matches!(junk, TrainError::Weights(_)), "{junk:?}");
+}
+
+/// `grayscale(to = 1)` with `stem = average`: where the weights' channels were normalised alike, what comes out is what the
+/// same grey in three channels gives.
+#[test]
+fn train_sees_grey_images_in_one_channel() {
+    let (data, mut study) = (data(), study());
+    let backbone = Backbone::named("efficientnet_lite0").unwrap();
+    let first = weights::save(&Network::new(backbone, 2, 99, &device()), BTreeMap::new()).unwrap();
+    study.model.backbone = backbone;
+    study.train.epochs = 1;
+    let three = table_for(&study, &data, &first);
+    study.model.channels = Some(1);
+    let one = table_for(&study, &data, &first);
+    let numbers = |table: &FeatureTable| -> Vec<f32> {
+        (0..IMAGES).flat_map(|image| table.row(image).unwrap().to_vec()).collect()
+    };
+    let (three, one) = (numbers(&three), numbers(&one));
+    let largest = three.iter().fold(0f32, |largest, value| largest.max(value.abs()));
+    let off = three.iter().zip(&one).fold(0f32, |worst, (three, one)| worst.max((three - one).abs()));
+    assert!(largest > 0.0 && off <= 2e-5 * largest, "{off} of {largest}");
+
+    study.images.augment = vec![Augment::Flip { horizontal: true, p: 0.5 }, Augment::Mixup { alpha: 0.4, p: 0.5 }];
+    let fold = run(&study, &data, Some(&first), None, &mut quietly).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&fold.model).unwrap();
+    assert_eq!(file.tensor("conv_stem.weight").unwrap().shape(), [32, 1, 3, 3]);
+    let (mean, std) = (fold.mean, fold.std);
+    let rows = predict(&study, 2, &fold.model, &data.prepared, &data.validation, mean, std, &device(), &mut quietly);
+    assert_eq!(rows.unwrap().len(), data.validation.len());
 }

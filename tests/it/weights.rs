@@ -274,6 +274,7 @@ fn model(weights: Weights) -> Model {
         head: StudyHead::default(),
         freeze: Freeze::None,
         drop_path: None,
+        channels: None,
     }
 }
 

@@ -128,6 +128,23 @@ impl Problems {
         );
     }
 
+    /// E0405: images of other channels than the first weights', and nobody said what becomes of these.
+    pub fn channels_differ(&mut self, backbone: &str, channels: u32, wanted: u32, at: Span, weights: Span) {
+        let images = if channels == 1 { "1 channel".to_owned() } else { format!("{channels} channels") };
+        self.push(
+            Diagnostic::new(
+                Code::E0405,
+                format!("the weights of `{backbone}` are for images of {wanted} channels, and these have {images}"),
+            )
+            .label(at, images)
+            .label(weights, format!("kernels for {wanted} channels"))
+            .help(format!(
+                "show the network the same grey in all of them:  grayscale(to = {wanted})\n\
+                 or make the kernels fit:  model {{ stem = average }}"
+            )),
+        );
+    }
+
     /// W0407: frozen for the whole of the training.
     pub fn backbone_never_trains(&mut self, frozen: u32, epochs: u32, at: Span, epochs_at: Option<Span>) {
         let mut diagnostic = Diagnostic::new(Code::W0407, "the backbone would never train")

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use burn::tensor::Device;
 
 use crate::catalog::backbones::Backbone;
-use crate::nn::{Flavour, Network};
+use crate::nn::stem::stem;
+use crate::nn::{Flavour, Network, slots};
+use crate::study;
 
 use super::describe::{Shapes, describe};
 use super::problem::WeightsError;
@@ -75,9 +77,23 @@ pub fn verify(bytes: &[u8], backbone: Option<Backbone>) -> Result<(Backbone, Rep
     let shapes: Shapes = tensors.into_iter().map(|entry| (entry.name, entry.shape)).collect();
     let backbone = found(&shapes, backbone)?;
     let head = shapes.get(&format!("{}.weight", backbone.card().head.name)).and_then(|shape| shape.first().copied());
-    let network = Network::new(backbone, head.unwrap_or(1), 0, &Device::flex());
+    let network = network_of(backbone, head.unwrap_or(1), &shapes);
     let (_, report) = load(network, bytes, if head.is_some() { Head::Keep } else { Head::Replace })?;
     Ok((backbone, report))
+}
+
+/// A network of images with as many channels as the file's first convolution reads.
+fn network_of(backbone: Backbone, classes: usize, shapes: &Shapes) -> Network {
+    let device = Device::flex();
+    let network = Network::new(backbone, classes, 0, &device);
+    let first = stem(&slots(&network)).and_then(|slot| shapes.get(&slot.name)?.get(1).copied());
+    let side = network.card().input.side as usize;
+    match first {
+        Some(channels) if (1..=64).contains(&channels) && channels != network.channels() => {
+            Network::headed(backbone, study::Head::default(), classes, [channels, side, side], 0, &device)
+        }
+        Some(_) | None => network,
+    }
 }
 
 fn found(shapes: &Shapes, backbone: Option<Backbone>) -> Result<Backbone, WeightsError> {

@@ -245,6 +245,7 @@ mod tests {
             head: crate::study::Head::default(),
             freeze: crate::study::Freeze::None,
             drop_path: None,
+            channels: None,
         };
         let at = |revision: &str| Wanted::of(&model(revision)).unwrap().locate(&places);
         assert_eq!(fs::read(at("v1").unwrap()).unwrap(), b"1111");

@@ -13,8 +13,9 @@ use serde::Deserializer as _;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 
 use crate::catalog::backbones::Backbone;
+use crate::images;
 use crate::nn::names::{self, Slot};
-use crate::nn::{Network, positions, slots};
+use crate::nn::{Network, positions, slots, stem};
 
 use super::describe::{Shapes, describe};
 use super::problem::{Named, WeightsError};
@@ -59,44 +60,77 @@ pub fn load(network: Network, bytes: &[u8], head: Head) -> Result<(Network, Repo
     let wanted: Vec<Slot> = slots(&network).into_iter().filter(|slot| head == Head::Keep || !slot.in_head).collect();
     compare(&network, &wanted, &shapes)?;
     let mut values = BTreeMap::new();
+    let first = stem::stem(&wanted);
     for slot in &wanted {
-        if let Some(view) = tensors.get(&slot.name) {
-            values.insert(slot.name.clone(), adapt(&network, slot, view.shape(), widen(&slot.name, view)?));
+        if let Some(view) = tensors.get(&slot.name)
+            && let Some(way) = way(&network, first, slot, view.shape())
+        {
+            values.insert(slot.name.clone(), adapt(&network, way, widen(&slot.name, view)?));
         }
     }
     let report = Report { loaded: values.len(), head_classes: classes, head_loaded: head == Head::Keep, metadata };
     Ok((names::replace(network, &mut |slot| values.remove(&slot.name)), report))
 }
 
-/// Can a tensor of this shape be made into the slot's? A table of positions of another grid can.
-fn fits(network: &Network, slot: &Slot, shape: &[usize]) -> bool {
-    let positions = slot.name == "pos_embed" && network.grid().is_some();
-    let another_grid = match (shape, slot.shape.as_slice()) {
-        (&[1, rows, width], &[1, _, ours]) => width == ours && positions::square(rows).is_some(),
-        (_, _) => false,
-    };
-    shape == slot.shape || (positions && another_grid)
+/// How a tensor becomes a slot's.
+#[derive(Clone, Copy)]
+enum Way {
+    AsItIs,
+    /// A table of positions in rows of `width` numbers, of another grid.
+    Positions {
+        width: usize,
+        old: [usize; 2],
+        new: [usize; 2],
+    },
+    /// Kernels of a first convolution, for another number of channels.
+    Stem {
+        from: usize,
+        to: usize,
+        area: usize,
+    },
 }
 
-/// The values for a slot of those of a tensor that [`fits`] it.
-fn adapt(network: &Network, slot: &Slot, shape: &[usize], values: Vec<f32>) -> Vec<f32> {
-    let (Some(grid), &[_, rows, width]) = (network.grid(), shape) else { return values };
-    match positions::square(rows) {
-        Some(old) if slot.name == "pos_embed" && shape != slot.shape => {
-            positions::resample(&values, width, old, grid).unwrap_or(values)
+/// How a tensor of this shape becomes the slot's, if it can; `first` is the slot of the first convolution.
+fn way(network: &Network, first: Option<&Slot>, slot: &Slot, shape: &[usize]) -> Option<Way> {
+    if shape == slot.shape {
+        return Some(Way::AsItIs);
+    }
+    let usual = network.card().channels as usize;
+    match (shape, slot.shape.as_slice()) {
+        (&[1, rows, width], &[1, _, ours]) if slot.name == "pos_embed" && width == ours => {
+            Some(Way::Positions { width, old: positions::square(rows)?, new: network.grid()? })
         }
-        Some(_) | None => values,
+        (&[outputs, from, rows, columns], &[ours, to, height, width])
+            if first == Some(slot) && from == usual && [outputs, rows, columns] == [ours, height, width] =>
+        {
+            Some(Way::Stem { from, to, area: rows * columns })
+        }
+        (_, _) => None,
+    }
+}
+
+/// The values for a slot of those of a tensor of this shape.
+fn adapt(network: &Network, way: Way, mut values: Vec<f32>) -> Vec<f32> {
+    match way {
+        Way::Positions { width, old, new } => positions::resample(&values, width, old, new).unwrap_or(values),
+        Way::Stem { from, to, area } => {
+            if let Some((_, deviations)) = images::normalisation(network.card().input.normalize, from) {
+                stem::even_out(&mut values, deviations, area);
+            }
+            stem::adapt(&values, from, to, area)
+        }
+        Way::AsItIs => values,
     }
 }
 
 /// Does the file hold these slots, in these shapes, and nothing else but a head and counters?
 fn compare(network: &Network, wanted: &[Slot], shapes: &Shapes) -> Result<(), WeightsError> {
-    let model = network.timm_name();
+    let (model, first) = (network.timm_name(), stem::stem(wanted));
     let (mut missing, mut unexpected, mut misshapen) = (Named::default(), Named::default(), Named::default());
     for slot in wanted {
         match shapes.get(&slot.name) {
             None => missing.add(&slot.name),
-            Some(shape) if !fits(network, slot, shape) => {
+            Some(shape) if way(network, first, slot, shape).is_none() => {
                 misshapen.add(format!("{}: {shape:?} instead of {:?}", slot.name, slot.shape));
             }
             Some(_) => {}

@@ -15,6 +15,13 @@ pub(super) fn say(told: &Told<'_>, out: &mut Sentences) {
     let card = model.backbone.card();
     let network = noted(card.name, &[], card.source);
     out.say("network", &["The network was ", &network, ", started from ", &weights(&model.weights), "."]);
+    if model.channels.is_some() {
+        out.say("channels", &["It saw images in one grey channel."]);
+        if model.weights != Weights::None {
+            let how = "the kernels for red, green and blue were added up, each scaled by its deviation";
+            out.say("stem", &["Of its first weights, ", how, "."]);
+        }
+    }
     if let Some(share) = model.drop_path {
         out.say(
             "drop path",
