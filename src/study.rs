@@ -437,10 +437,43 @@ pub enum Normalize {
     Half,
     /// Values 0..1 as they are.
     None,
+    /// Values 0..255 as they are: qubvel's ResNets, which begin with a norm of their own.
+    Bytes,
+    /// Values 0..255 less the means 123.68, 116.779, 103.939 of red, green and blue: Keras's VGG, after Caffe.
+    Caffe,
     /// Mean and standard deviation a channel of the fold's own training images.
     Train,
     /// The same over all images of the study, reported ones too: a leak, so only where the study accepts it.
     Dataset,
+}
+
+impl Normalize {
+    /// As an author writes it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Imagenet => "imagenet",
+            Self::Half => "half",
+            Self::None => "none",
+            Self::Bytes => "bytes",
+            Self::Caffe => "caffe",
+            Self::Train => "train",
+            Self::Dataset => "dataset",
+        }
+    }
+
+    /// What a word means.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        let all = [Self::Imagenet, Self::Half, Self::None, Self::Bytes, Self::Caffe, Self::Train, Self::Dataset];
+        all.into_iter().find(|normalize| normalize.word() == word)
+    }
+
+    /// Is it worked out of the study's own images?
+    #[must_use]
+    pub const fn is_fitted(self) -> bool {
+        matches!(self, Self::Train | Self::Dataset)
+    }
 }
 
 /// One random operation on a training image, with the probability `p` (0..1) that it happens.

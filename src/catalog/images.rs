@@ -5,7 +5,7 @@ use super::{Default, Family, Operation, Parameter, SHARE, Takes, count, number, 
 const FILTERS: &[&str] = &["lanczos", "bicubic", "bilinear", "nearest"];
 const FITS: &[&str] = &["stretch", "pad", "crop"];
 /// What `normalize` takes.
-pub const NORMALIZE: &[&str] = &["imagenet", "half", "none", "train", "dataset"];
+pub const NORMALIZE: &[&str] = &["imagenet", "half", "none", "bytes", "caffe", "train", "dataset"];
 /// Axes of `flip`.
 pub const AXES: &[&str] = &["horizontal", "vertical"];
 
@@ -57,7 +57,11 @@ pub const PREPARE: Family = Family {
         Operation {
             name: "normalize",
             about: "Values are centred and scaled; the last step.",
-            parameters: &[required("by", Takes::Word(NORMALIZE), "whose mean and standard deviation")],
+            parameters: &[required(
+                "by",
+                Takes::Word(NORMALIZE),
+                "whose mean and standard deviation; `bytes`: values stay 0 to 255, `caffe`: less ImageNet's means",
+            )],
             later: &[],
             source: "",
             examples: &["normalize(imagenet)", "normalize(train)"],

@@ -7,6 +7,7 @@ mod arithmetic;
 mod compare;
 mod eval;
 mod files;
+mod first_weights;
 mod meant;
 mod params;
 mod read_data;

@@ -124,13 +124,7 @@ pub(super) fn images(reader: &mut Reader<'_>, model: &mut Model) -> Images {
         }
         reader.places.set("images.normalize", step.span);
         reader.places.set("images.normalize.by", step.place("by"));
-        normalize = step.word("by").map(|by| match by {
-            "half" => Normalize::Half,
-            "none" => Normalize::None,
-            "train" => Normalize::Train,
-            "dataset" => Normalize::Dataset,
-            _ => Normalize::Imagenet,
-        });
+        normalize = step.word("by").and_then(Normalize::named);
     }
     for (at, step) in steps.iter().enumerate().filter(|(_, step)| step.operation.name == "resize") {
         reader.places.set("images.resize", step.place("side"));
@@ -141,7 +135,7 @@ pub(super) fn images(reader: &mut Reader<'_>, model: &mut Model) -> Images {
     }
     let augment = reader.operations(table("images"), "augment").unwrap_or_default();
     let augment = augment.iter().filter_map(augment_step).collect();
-    Images { prepare, normalize: normalize.unwrap_or(input.normalize), augment }
+    Images { prepare, normalize: normalize.or(reader.weights_want).unwrap_or(input.normalize), augment }
 }
 
 /// Channels of grey images, where they are not the three of a colour image.

@@ -16,7 +16,7 @@ use super::take::{Bound, Slot, Typed, take};
 use super::value::{Spanned, Value};
 use crate::catalog::{Block as Table, blocks};
 use crate::source::Span;
-use crate::study::Places;
+use crate::study::{Normalize, Places};
 use crate::syntax::ast::{Block, Entry, Expr, ExprKind, Path, Setting};
 
 /// The word that stands for a setting's default.
@@ -71,6 +71,8 @@ pub(super) struct Reader<'a> {
     pub(super) trained_on: Option<&'static str>,
     /// Are first weights for three channels made fit for images of one?
     pub(super) stem_adapted: bool,
+    /// What the file of first weights says that they want.
+    pub(super) weights_want: Option<Normalize>,
     /// Do the intervals draw images?
     pub(super) drawn_by_image: bool,
     written: IndexMap<String, Written<'a>>,
@@ -100,6 +102,7 @@ impl<'a> Reader<'a> {
             meant: Meanings::new(),
             trained_on: None,
             stem_adapted: false,
+            weights_want: None,
             drawn_by_image: false,
             written: IndexMap::new(),
             varies: IndexMap::new(),

@@ -1,7 +1,7 @@
 //! What settings mean together, and settings that undo each other. Needs no table; leakage is [`crate::leakage`]'s.
 
 use super::reader::Reader;
-use crate::study::{Augment, ClassWeights, Freeze, LossKind, Normalize, Sampler, Schedule, Source, Study, Weights};
+use crate::study::{Augment, ClassWeights, Freeze, LossKind, Sampler, Schedule, Source, Study, Weights};
 
 /// Reports what is wrong between settings; each rule stays silent when a setting it looks at is not sound.
 pub(super) fn check(reader: &mut Reader<'_>, study: &Study) {
@@ -79,16 +79,16 @@ fn network(reader: &mut Reader<'_>, study: &Study) {
         let backbone = place(reader, "model.backbone");
         reader.evaluator.problems.image_cuts_patches(card.name, side, card.patch(), at, backbone);
     }
-    let (wants, got) = (study.model.input().normalize, study.images.normalize);
-    if study.model.weights.word().is_some()
+    let looked_up = study.model.weights.word().map(|_| study.model.input().normalize);
+    let got = study.images.normalize;
+    if let Some(wants) = reader.weights_want.or(looked_up)
         && got != wants
-        && !matches!(got, Normalize::Train | Normalize::Dataset)
+        && !got.is_fitted()
         && reader.sound(&["images.prepare"])
         && let (Some(at), Some(weights)) =
             (reader.places.get("images.normalize"), place(reader, "model.backbone.weights"))
     {
-        let (wants, got) = (normalize_name(wants), normalize_name(got));
-        reader.evaluator.problems.normalize_differs(card.name, wants, got, at, weights);
+        reader.evaluator.problems.normalize_differs(card.name, wants.word(), got.word(), at, weights);
     }
     if let Some(channels) = study.model.channels
         && study.model.weights != Weights::None
@@ -113,16 +113,6 @@ fn network(reader: &mut Reader<'_>, study: &Study) {
 fn is_pickle_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     [".pth", ".pt", ".tar", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib"].iter().any(|end| name.ends_with(end))
-}
-
-fn normalize_name(normalize: Normalize) -> &'static str {
-    match normalize {
-        Normalize::Imagenet => "imagenet",
-        Normalize::Half => "half",
-        Normalize::None => "none",
-        Normalize::Train => "train",
-        Normalize::Dataset => "dataset",
-    }
 }
 
 /// W0501, E0503: the loss formula.

@@ -5,6 +5,7 @@ use std::path::Path;
 use indexmap::IndexMap;
 
 use super::eval::Evaluator;
+use super::first_weights;
 use super::reader::{Level, Reader};
 use super::recall::{Recalled, recalled};
 use super::{
@@ -102,7 +103,7 @@ pub(super) fn read<'a>(
         reader.evaluator.refresh();
         reader.choose(&common, &choices);
         let before = std::mem::take(&mut reader.evaluator.problems);
-        let study = study(&mut reader, chain);
+        let study = study(world, &mut reader, chain);
         if let (Some(header), true) = (reader.places.get("study"), reader.is_right("data.table")) {
             datasets.sources.push((header, study.data.source.clone()));
         }
@@ -160,13 +161,17 @@ fn tell(reader: &mut Reader<'_>, found: &[Problems], variants: &[Variant]) {
 }
 
 /// Every setting of the study, defaults filled in.
-fn study(reader: &mut Reader<'_>, chain: &[Level<'_>]) -> Study {
+fn study(world: World<'_>, reader: &mut Reader<'_>, chain: &[Level<'_>]) -> Study {
     let name = chain.last().map_or_else(String::new, |level| name(reader, level.block));
     let question = reader.text(&blocks::STUDY, "question");
     let seed = reader.number(&blocks::STUDY, "seed").map_or(42, take::seed);
     let mut data = read_data::data(reader);
     let split = read_data::split(reader);
     let mut model = read_model::model(reader);
+    reader.weights_want = match &model.weights {
+        Weights::File { path, .. } => first_weights::wants(world.host, &world.base.join(path)),
+        Weights::None | Weights::Hub { .. } | Weights::Imagenet | Weights::Imagenet21k | Weights::NoisyStudent => None,
+    };
     let images = read_model::images(reader, &mut model);
     let train = read_model::train(reader, &data);
     let evaluate = read_model::evaluate(reader, &data.group);
@@ -242,7 +247,8 @@ fn leakage(world: World<'_>, study: &Study, dataset: Option<&Dataset>, reader: &
         facts.first_weights = Some(datasets::title(trained_on).to_owned());
     }
     if let (Weights::File { path, .. }, Some(dataset)) = (&study.model.weights, dataset)
-        && data::seen::read(world.host, &world.base.join(path)).is_some_and(|note| data::seen::met(&note, dataset))
+        && data::seen::noted(world.host, &world.base.join(path), data::seen::NOTE)
+            .is_some_and(|note| data::seen::met(&note, dataset))
     {
         facts.first_weights = Some("images of this very study, as the file itself notes".to_owned());
     }

@@ -102,6 +102,7 @@ mod with_engine {
     use crate::exec::{self, Choice, Context, Event, Finished, RunError, Timing, Workers};
     use crate::graph::Key;
     use crate::host::RealHost;
+    use crate::nn::weights::config;
     use crate::plan::{self, Plan};
     use crate::record::StudyRecord;
     use crate::report::{self, Format};
@@ -466,7 +467,10 @@ mod with_engine {
                 files.push(("validation.csv".to_string(), table.into_bytes()));
             }
             for (fold, model) in &finished.models {
-                files.push((format!("models/fold-{fold}.safetensors"), model.clone()));
+                let of = &finished.record;
+                let config = config(model, &of.study, &of.classes).map_err(|error| unwritable("models", &error))?;
+                files.push((format!("models/fold-{fold}/model.safetensors"), model.clone()));
+                files.push((format!("models/fold-{fold}/config.json"), config.into_bytes()));
             }
             let parameters = self.parameters();
             let manifest = exec::manifest(self.plan, index, finished, &files, &parameters, timing)

@@ -108,7 +108,7 @@ mod with_engine {
     use super::{Arguments, Folders, Outcomes, PathBuf, What};
     use crate::catalog::backbones::{BACKBONES, Backbone};
     use crate::diag::suggest::nearest;
-    use crate::nn::weights::{self, Hub, HubError, Places, Repository, Wanted, WeightsError};
+    use crate::nn::weights::{self, Hub, HubError, Places, Repository, Source as _, Wanted, WeightsError};
     use crate::study::Weights;
 
     pub(in super::super) fn run(arguments: &Arguments) -> Outcomes {
@@ -244,8 +244,10 @@ mod with_engine {
 
     fn import(file: &Path, to: &Path, backbone: Option<&str>) -> Done {
         let backbone = backbone.map(named).transpose()?;
-        let found = weights::read(file).map_err(|error| unfit(file, &error))?;
-        let made = weights::import(&found.bytes, backbone).map_err(|error| unfit(file, &error))?;
+        let bytes = std::fs::read(file).map_err(|error| {
+            unfit(file, &WeightsError::Unreadable { path: file.to_owned(), reason: error.to_string() })
+        })?;
+        let made = weights::import(&bytes, backbone).map_err(|error| unfit(file, &error))?;
         let folder = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let written = tempfile::NamedTempFile::new_in(folder).and_then(|mut draft| {
             draft.write_all(&made.bytes)?;
@@ -255,14 +257,11 @@ mod with_engine {
             return Err(refuse(Outcomes::Failed, &format!("{} cannot be written: {error}", to.display()), None));
         }
         let head = made.report.head_classes.map_or_else(|| "no head".to_owned(), |n| format!("a head of {n} classes"));
-        if made.keras {
-            talk(
-                "note: a file does not say how its library prepared images, and studies go on preparing them as timm's",
-            );
-            talk(
-                "  weights want. `normalize` has no word for 0 to 255 (qubvel's ResNets) nor for Caffe's means (VGG, Keras's",
-            );
-            talk("  ResNets): such first weights start further from their own images than they should.");
+        if let Some(normalize) = made.normalize {
+            let word = normalize.word();
+            talk(&format!(
+                "its library prepares images as `normalize({word})` does: the file notes it, and studies take it"
+            ));
         }
         talk(&format!("{}: {} tensors, {head}; use it with", made.backbone.name(), made.report.loaded));
         Ok(print(&format!("{}(weights = file(\"{}\"))\n", made.backbone.name(), to.display())))
@@ -277,15 +276,15 @@ mod with_engine {
             return Err(unfit(file, &WeightsError::Digest { path, wanted, got }));
         }
         let backbone = backbone.map(named).transpose()?;
-        let (backbone, _) = weights::verify(&found.bytes, backbone).map_err(|error| unfit(file, &error))?;
+        let (backbone, _) = weights::verify(&found, backbone).map_err(|error| unfit(file, &error))?;
         Ok(print(&format!("{}  {}  {}\n", found.sha256, backbone.name(), file.display())))
     }
 
     fn info(file: &Path) -> Done {
         let found = weights::read(file).map_err(|error| unfit(file, &error))?;
-        let seen = weights::look(&found.bytes).map_err(|error| unfit(file, &error))?;
+        let seen = weights::look(&found).map_err(|error| unfit(file, &error))?;
         let mut text =
-            format!("file      {}\nbytes     {}\nsha256    {}\n", file.display(), found.bytes.len(), found.sha256);
+            format!("file      {}\nbytes     {}\nsha256    {}\n", file.display(), found.size(), found.sha256);
         match seen.backbone {
             Some(backbone) => {
                 let _ = writeln!(text, "backbone  {}, timm's {}", backbone.name(), backbone.card().timm);

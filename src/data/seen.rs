@@ -13,6 +13,8 @@ use crate::host::Host;
 
 /// The note's name in the metadata of a safetensors file.
 pub const NOTE: &str = "seen";
+/// The name of another note: how the weights want images normalised, as a study writes it.
+pub const NORMALIZE: &str = "normalize";
 /// Hashes that are kept.
 const KEPT: usize = 256;
 /// Seen are images of which one in so many of the kept hashes is met.
@@ -54,15 +56,15 @@ fn hash(dataset: &Dataset, image: &Image) -> u64 {
     u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
-/// The note in a safetensors file, if it is one with a note.
+/// A note in a safetensors file, if it is one with such a note.
 #[must_use]
-pub fn read(host: &dyn Host, path: &Path) -> Option<String> {
+pub fn noted(host: &dyn Host, path: &Path, note: &str) -> Option<String> {
     let (folder, name) = (path.parent()?, path.file_name()?.to_str()?);
     let length: [u8; 8] = host.read_start(folder, name, 8).ok()?.try_into().ok()?;
     let length = usize::try_from(u64::from_le_bytes(length)).ok().filter(|length| *length <= HEADER)?;
     let start = host.read_start(folder, name, 8 + length).ok()?;
     let header: serde_json::Value = serde_json::from_slice(start.get(8..)?).ok()?;
-    header.get("__metadata__")?.get(NOTE)?.as_str().map(str::to_owned)
+    header.get("__metadata__")?.get(note)?.as_str().map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -220,7 +220,7 @@ fn check_weights(plan: &Plan, context: &Context<'_>, chosen: &[usize]) -> Result
             continue;
         }
         let network = Network::of(&variant.study, variant.dataset.classes.len(), 0, &choose(Choice::Cpu)?.1);
-        if let Err(error) = weights::load(network, &found.bytes, Head::Replace) {
+        if let Err(error) = weights::load(network, found.as_ref(), Head::Replace) {
             return Err(RunError::Problems(weights_problem(&variant.places, &error)));
         }
         fit.push(asked);

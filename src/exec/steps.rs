@@ -16,7 +16,7 @@ use crate::graph::{Key, Work};
 use crate::images::cache::{PrepareError, PreparedSet};
 use crate::images::fingerprint::Fingerprint;
 use crate::images::{self, Pixels, phantom};
-use crate::nn::weights::Found;
+use crate::nn::weights::{Found, Source};
 use crate::plan::{Plan, Planned};
 use crate::record::{EpochRecord, FoldRecord};
 use crate::split;
@@ -371,7 +371,7 @@ impl<'a, 't> Runner<'a, 't> {
                 &self.variant.study,
                 prepared,
                 prepared.count(),
-                &weights.bytes,
+                weights,
                 mean,
                 std,
                 &device,
@@ -418,7 +418,7 @@ impl<'a, 't> Runner<'a, 't> {
             labels: &labels,
             train: &roles.train,
             validation: roles.watched(study),
-            weights: self.weights().map(|found| found.bytes.as_slice()),
+            weights: self.weights().map(|found| found as &dyn Source),
             frozen_features: features,
             device: &self.device()?,
         };

@@ -20,6 +20,8 @@ fn by_colour(normalize: Normalize) -> Option<MeanStd> {
         Normalize::Imagenet => Some(([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])),
         Normalize::Half => Some(([0.5; 3], [0.5; 3])),
         Normalize::None => Some(([0.0; 3], [1.0; 3])),
+        Normalize::Bytes => Some(([0.0; 3], [1.0 / 255.0; 3])),
+        Normalize::Caffe => Some(([123.68 / 255.0, 116.779 / 255.0, 103.939 / 255.0], [1.0 / 255.0; 3])),
         Normalize::Train | Normalize::Dataset => None,
     }
 }

@@ -3,7 +3,7 @@
 use super::{Bond, Flow, Part, Parts, Score, Sharing, Value, What};
 use crate::catalog::effects::{Deals, Over, deals, effect};
 use crate::study::{
-    Augment, ClassWeights, FoldKind, Group, KeepEpoch, Normalize, Prepare, Sampler, Schedule, Source, Study, Weights,
+    Augment, ClassWeights, FoldKind, Group, KeepEpoch, Prepare, Sampler, Schedule, Source, Study, Weights,
 };
 
 use super::Facts;
@@ -17,16 +17,6 @@ pub fn split_name(kind: &FoldKind) -> &'static str {
         FoldKind::GroupKFold => "group_kfold",
         FoldKind::StratifiedGroupKFold => "stratified_group_kfold",
         FoldKind::FoldsFrom(_) => "folds_from",
-    }
-}
-
-fn normalize_word(normalize: Normalize) -> &'static str {
-    match normalize {
-        Normalize::Imagenet => "imagenet",
-        Normalize::Half => "half",
-        Normalize::None => "none",
-        Normalize::Train => "train",
-        Normalize::Dataset => "dataset",
     }
 }
 
@@ -270,7 +260,7 @@ impl Builder<'_> {
 #[must_use]
 pub fn of(study: &Study, facts: &Facts) -> Flow {
     let mut builder = Builder { study, facts, flow: Flow::default() };
-    let word = normalize_word(study.images.normalize);
+    let word = study.images.normalize.word();
     let over = over("preparing operation", "normalize", Some(word));
     let statistic = builder.add(What::Statistic, format!("normalize({word})"), "images.normalize", over, &[]);
     let network = builder.network(statistic);

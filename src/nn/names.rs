@@ -39,11 +39,9 @@ pub fn slots(network: &Network) -> Vec<Slot> {
     list.slots
 }
 
-/// Every tensor of the network with its values, in the order of the forward pass.
-pub(super) fn values(network: &Network) -> Vec<(Slot, TensorData)> {
-    let mut read = Read { path: Path::of(network), values: Vec::new() };
-    network.visit(&mut read);
-    read.values
+/// Shows every tensor of the network with its values, one at a time, in the order of the forward pass.
+pub(super) fn each(network: &Network, show: &mut dyn FnMut(&Slot, &TensorData)) {
+    network.visit(&mut Read { path: Path::of(network), show });
 }
 
 /// The network with new values where `value` gives any (as many as the shape holds; else the old ones stay).
@@ -147,16 +145,16 @@ impl ModuleVisitor for List {
     }
 }
 
-struct Read {
+struct Read<'a> {
     path: Path,
-    values: Vec<(Slot, TensorData)>,
+    show: &'a mut dyn FnMut(&Slot, &TensorData),
 }
 
-impl ModuleVisitor for Read {
+impl ModuleVisitor for Read<'_> {
     keep_path!();
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.values.push((self.path.slot(param), param.val().into_data()));
+        (self.show)(&self.path.slot(param), &param.val().into_data());
     }
 }
 

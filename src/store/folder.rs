@@ -11,6 +11,8 @@ const LOCK: &str = ".lock";
 const MANIFEST: &str = "manifest.yaml";
 const PREDICTIONS: &str = "predictions.csv";
 const VALIDATION: &str = "validation.csv";
+/// What lies in the folder of a fold's model.
+const MODEL: [&str; 2] = ["model.safetensors", "config.json"];
 /// What a study with several variants has in its folder besides them; in the way of a variant of that name.
 const OWN: [&str; 9] =
     [LOCK, MANIFEST, PREDICTIONS, VALIDATION, "models", "study.pipe", "used", "record.json", "report.html"];
@@ -84,9 +86,13 @@ fn remove_models(root: &Path) -> io::Result<()> {
     for entry in entries {
         let entry = entry?;
         let name = entry.file_name();
-        let fold = name.to_str().and_then(|name| name.strip_prefix("fold-")?.strip_suffix(".safetensors"));
+        let fold = name.to_str().and_then(|name| name.strip_prefix("fold-"));
         if fold.is_some_and(|fold| fold.parse::<u32>().is_ok()) {
-            super::gone(fs::remove_file(entry.path()))?;
+            for file in MODEL {
+                super::gone(fs::remove_file(entry.path().join(file)))?;
+            }
+            // What somebody put beside them stays, and so does the folder.
+            let _ = fs::remove_dir(entry.path());
         }
     }
     Ok(())

@@ -4,7 +4,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::images::MeanStd;
 use crate::images::cache::PreparedSet;
-use crate::nn::weights::{self, Head};
+use crate::nn::weights::{self, Head, Source};
 use crate::nn::{Mode, Network};
 use crate::study::{Changed, Study};
 
@@ -99,7 +99,7 @@ pub fn features(
     study: &Study,
     prepared: &PreparedSet,
     images: usize,
-    backbone: &[u8],
+    backbone: &(impl Source + ?Sized),
     mean: [f32; 3],
     std: [f32; 3],
     device: &Device,

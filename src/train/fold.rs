@@ -12,10 +12,11 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::data::seen;
 use crate::draw::{DrawKey, Stage};
 use crate::images::cache::PreparedSet;
 use crate::images::{Moments, normalisation};
-use crate::nn::weights::{self, Head};
+use crate::nn::weights::{self, Head, Source};
 use crate::nn::{Dropout, Frozen, Mode, Network, Pass, rate_scales};
 use crate::record::{EpochRecord, ValidationFigures};
 use crate::study::{ClassWeights, Freeze, LossTerm, Normalize, Study};
@@ -48,7 +49,7 @@ pub struct FoldInput<'a> {
     /// Images that the schedule, early stopping and the kept epoch look at.
     pub validation: &'a [usize],
     /// safetensors with the backbone's first weights; `None`: random ones.
-    pub weights: Option<&'a [u8]>,
+    pub weights: Option<&'a dyn Source>,
     /// The frozen backbone's features of all images of the data set. Epochs in which the whole backbone is frozen
     /// then run on these alone; to be given exactly when there are weights, no augmentation and fixed normalisation.
     pub frozen_features: Option<&'a FeatureTable>,
@@ -245,8 +246,8 @@ impl<'a> Run<'a> {
         let seed = DrawKey { seed: study.seed, stage: Stage::Folds, epoch: input.fold, sample: u64::MAX }.bits();
         let device = input.device.clone().autodiff();
         let mut network = Network::of(study, classes, seed, &device);
-        if let Some(bytes) = input.weights {
-            (network, _) = weights::load(network, bytes, Head::Replace)?;
+        if let Some(file) = input.weights {
+            (network, _) = weights::load(network, file, Head::Replace)?;
         }
         let network = network.freeze(match study.model.freeze {
             Freeze::None | Freeze::BackboneFor(0) => Frozen::Nothing,
@@ -453,8 +454,9 @@ impl<'a> Run<'a> {
     fn save(&self) -> Result<Vec<u8>, TrainError> {
         let channels = self.network.channels();
         let numbers = |values: [f32; 3]| values.iter().take(channels).map(f32::to_string).collect::<Vec<_>>().join(" ");
-        let head = self.input.study.model.head;
+        let (head, normalize) = (self.input.study.model.head, self.input.study.images.normalize);
         let described = [
+            (!normalize.is_fitted()).then(|| (seen::NORMALIZE.to_owned(), normalize.word().to_owned())),
             head.hidden.map(|hidden| ("hidden".to_owned(), hidden.to_string())),
             head.pool.map(|pool| ("pool".to_owned(), pool.to_string())),
         ];
@@ -464,7 +466,7 @@ impl<'a> Run<'a> {
             ("side".to_owned(), self.input.study.images.side().to_string()),
             ("mean".to_owned(), numbers(self.loader.mean)),
             ("std".to_owned(), numbers(self.loader.std)),
-            (crate::data::seen::NOTE.to_owned(), self.input.seen.to_owned()),
+            (seen::NOTE.to_owned(), self.input.seen.to_owned()),
         ];
         Ok(weights::save(&self.network, metadata.into_iter().chain(described.into_iter().flatten()).collect())?)
     }

@@ -6,7 +6,7 @@ use pipe::catalog::{self, Family, Takes};
 use pipe::check::{Checked, Device, Outcome, Overrides, check_file, check_source};
 use pipe::diag::Code;
 use pipe::host::{MemHost, RealHost};
-use pipe::study::{EarlyStop, Freeze, Group, KeepEpoch, LossKind, Schedule, Study, Unit, Watch, Weights};
+use pipe::study::{Backbone, EarlyStop, Freeze, Group, KeepEpoch, LossKind, Schedule, Study, Unit, Watch, Weights};
 
 const DATA: &str = "  data { table = phantoms(images = 48, patients = 24, seed = 1) }\n";
 const MODEL: &str = "  model { backbone = resnet18() }\n";
@@ -33,6 +33,46 @@ fn study(top: &str, body: &str) -> Study {
 fn only(checked: Checked) -> Study {
     assert_eq!(checked.variants.len(), 1);
     checked.variants.into_iter().next().unwrap().study
+}
+
+/// A file of first weights may note how it wants images normalised, as `pipe weights import` writes it.
+#[test]
+fn a_weights_file_says_how_images_are_normalised() {
+    use pipe::study::Normalize;
+    let header = |note: &str| format!("{{\"__metadata__\":{{\"format\":\"pt\",{note}\"a\":\"b\"}}}}");
+    let check = |note: &str, written: &str| {
+        let mut file = (header(note).len() as u64).to_le_bytes().to_vec();
+        file.extend(header(note).bytes());
+        let host = MemHost::new().with("w/x.safetensors", file);
+        let body = format!("  model {{ backbone = resnet18(weights = file(\"w/x.safetensors\")) }}\n{written}");
+        let text = format!("pipe \"2026\"\nstudy s {{\n{DATA}{body}}}\n");
+        check_source(&host, "test.pipe", &text, Path::new(""), &Overrides::default())
+    };
+    let meant = |outcome: Outcome| {
+        let told = told(&outcome);
+        only(outcome.checked.unwrap_or_else(|| panic!("{told:?}"))).images.normalize
+    };
+    let card = Backbone::named("resnet18").unwrap().card().input.normalize;
+    for (note, expected) in
+        [("\"normalize\":\"bytes\",", Normalize::Bytes), ("\"normalize\":\"nonsense\",", card), ("", card)]
+    {
+        assert_eq!(meant(check(note, "")), expected, "{note}");
+    }
+    // The hub's `config.json` beside a file without a note.
+    let config = "{\"pretrained_cfg\": {\"mean\": [0.5, 0.5, 0.5], \"std\": [0.5, 0.5, 0.5]}}";
+    let host = MemHost::new().with("w/x.safetensors", "x").with("w/config.json", config);
+    let text = format!(
+        "pipe \"2026\"\nstudy s {{\n{DATA}  model {{ backbone = resnet18(weights = file(\"w/x.safetensors\")) }}\n}}\n"
+    );
+    assert_eq!(meant(check_source(&host, "test.pipe", &text, Path::new(""), &Overrides::default())), Normalize::Half);
+    let written = "  images { prepare = [resize(64), normalize(half)] }\n";
+    let outcome = check("\"normalize\":\"caffe\",", written);
+    assert!(
+        told(&outcome).iter().any(|line| line.contains("W0404") && line.contains("normalize(caffe)")),
+        "{outcome:?}"
+    );
+    assert_eq!(meant(outcome), Normalize::Half);
+    assert!(!told(&check("", written)).iter().any(|line| line.contains("W0404")));
 }
 
 fn codes(text: &str, overrides: &Overrides) -> Vec<Code> {

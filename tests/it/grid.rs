@@ -81,10 +81,11 @@ fn every_variant_is_a_run_and_the_study_compares_them() {
 
     // The first variant is the study without `vary`, to the byte.
     let run = folder.path().join("runs/tiny");
-    for name in ["predictions.csv", "models/fold-0.safetensors", "models/fold-1.safetensors", "record.json"] {
+    for name in ["predictions.csv", "models/fold-0/model.safetensors", "models/fold-1/model.safetensors", "record.json"]
+    {
         assert!(results[1][name] == finished().results[name], "{name}");
     }
-    assert!(results[2]["models/fold-0.safetensors"] != results[1]["models/fold-0.safetensors"]);
+    assert!(results[2]["models/fold-0/model.safetensors"] != results[1]["models/fold-0/model.safetensors"]);
     for name in ["predictions.csv", "models"] {
         assert!(!run.join(name).exists(), "{name} belongs to the variants");
     }

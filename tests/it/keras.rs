@@ -154,6 +154,7 @@ fn a_keras_file_gives_what_keras_gives_and_a_saved_network_keeps_the_form() {
     let made = import(&file(&layers), None).unwrap();
     assert_eq!((made.backbone.name(), made.report.head_classes), ("mobilenet", Some(10)));
     assert_eq!(made.report.metadata.get("topology").map(String::as_str), Some("keras"));
+    assert_eq!(made.report.metadata.get("normalize").map(String::as_str), Some("half"));
     let network = loaded(made.backbone, &made.bytes);
     assert_eq!(network.flavour(), Flavour::Keras);
     let [features, logits] = expected.errors(&network);

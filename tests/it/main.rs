@@ -24,6 +24,8 @@ mod docs;
 mod doctor;
 mod examples;
 mod explain;
+#[cfg(feature = "run")]
+mod export;
 mod fmt;
 mod fuzz;
 #[cfg(feature = "vulkan")]

@@ -286,7 +286,10 @@ fn places() -> Vec<(String, Vec<&'static str>)> {
             with_model("  images { prepare = [resize(64, filter = ?)] }"),
             vec!["lanczos", "bicubic", "bilinear", "nearest"],
         ),
-        (with_model("  images { prepare = [normalize(?)] }"), vec!["imagenet", "half", "none", "train"]),
+        (
+            with_model("  images { prepare = [normalize(?)] }"),
+            vec!["imagenet", "half", "none", "bytes", "caffe", "train"],
+        ),
         (with_model("  train { loss = focal(? = 0.5) }"), vec!["gamma", "alpha", "smoothing", "class_weights"]),
         (with_model("  train { optimizer = sgd(? = 0.5) }"), vec!["momentum", "nesterov", "weight_decay"]),
         (with_model("  data.keep = `?` == \"x\""), vec!["patient", "image", "label", "view"]),

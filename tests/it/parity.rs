@@ -148,6 +148,12 @@ impl Fixture {
     }
 }
 
+/// The powers of two of a network's variances, by the norm's name; none where no fixture says them.
+pub(crate) fn exponents(timm: &str) -> BTreeMap<String, i32> {
+    let path = fixtures().join(format!("{timm}.safetensors"));
+    if path.is_file() { Fixture::read(&path).exponents() } else { BTreeMap::new() }
+}
+
 pub(crate) fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/nn")
 }

@@ -27,9 +27,11 @@ pub(crate) fn results(run: &Path) -> Results {
         results.insert(name.into(), fs::read(run.join(name)).unwrap_or_else(|error| panic!("{name}: {error}")));
     }
     for entry in fs::read_dir(run.join("models")).unwrap() {
-        let entry = entry.unwrap();
-        let digest = Key::of(&fs::read(entry.path()).unwrap());
-        results.insert(format!("models/{}", entry.file_name().display()), digest.as_str().into());
+        let fold = entry.unwrap();
+        for name in ["model.safetensors", "config.json"] {
+            let digest = Key::of(&fs::read(fold.path().join(name)).unwrap());
+            results.insert(format!("models/{}/{name}", fold.file_name().display()), digest.as_str().into());
+        }
     }
     results
 }
@@ -148,14 +150,14 @@ fn a_finished_run_leaves_everything() {
         serde_yaml::from_str(&fs::read_to_string(run.join("manifest.yaml")).unwrap()).unwrap();
     assert_eq!(manifest["key"].as_str(), Some(record.key.as_str()));
     let files = manifest["files"].as_sequence().unwrap();
-    assert_eq!(files.len(), 6);
+    assert_eq!(files.len(), 8);
     for file in files {
         let bytes = fs::read(run.join(file["name"].as_str().unwrap())).unwrap();
         assert_eq!(file["bytes"].as_u64(), Some(bytes.len() as u64));
         assert_eq!(file["blake3"].as_str(), Some(Key::of(&bytes).as_str()), "{file:?}");
     }
     for fold in &record.folds {
-        let bytes = fs::read(run.join(format!("models/fold-{}.safetensors", fold.fold))).unwrap();
+        let bytes = fs::read(run.join(format!("models/fold-{}/model.safetensors", fold.fold))).unwrap();
         assert_eq!(Key::of(&bytes).as_str(), fold.model_blake3);
         let model = safetensors::SafeTensors::deserialize(&bytes).unwrap();
         assert_eq!(model.tensor("fc.weight").unwrap().shape(), [4, 512]);
@@ -283,7 +285,7 @@ fn one_thread_gives_the_same_network_as_two() {
     let folder = new_folder();
     fs::write(folder.path().join("tiny.pipe"), one_fold()).unwrap();
     pipe(folder.path(), &["run", "tiny.pipe", "--threads", "1"]).ends(0).says("3 steps done");
-    let name = "models/fold-0.safetensors";
+    let name = "models/fold-0/model.safetensors";
     let one = results(&folder.path().join("runs/tiny"));
     assert!(one[name] == finished().results[name], "the network depends on the number of threads");
     let record: RunRecord = serde_json::from_slice(&one["record.json"]).unwrap();
@@ -296,7 +298,7 @@ fn another_learning_rate_trains_again_on_the_same_images() {
     let told = pipe(folder.path(), &["run", "tiny.pipe"]).ends(0).says("2 steps done, 1 reused");
     assert!(told.err.contains("decode and prepare   reused from the store"), "{}", told.err);
     let other = results(&folder.path().join("runs/tiny"));
-    assert!(other["models/fold-0.safetensors"] != finished().results["models/fold-0.safetensors"]);
+    assert!(other["models/fold-0/model.safetensors"] != finished().results["models/fold-0/model.safetensors"]);
 }
 
 #[test]
@@ -305,8 +307,8 @@ fn one_fold_alone_is_reused_from_the_whole() {
     pipe(folder.path(), &["run", "tiny.pipe"]).ends(0).says("0 steps done, 3 reused");
     let run = folder.path().join("runs/tiny");
     let one = results(&run);
-    assert_eq!(one.keys().filter(|name| name.starts_with("models/")).count(), 1);
-    assert!(one["models/fold-0.safetensors"] == finished().results["models/fold-0.safetensors"]);
+    assert_eq!(one.keys().filter(|name| name.starts_with("models/")).count(), 2);
+    assert!(one["models/fold-0/model.safetensors"] == finished().results["models/fold-0/model.safetensors"]);
     let rows =
         |results: &Results| predictions::from_csv(std::str::from_utf8(&results["predictions.csv"]).unwrap()).unwrap().2;
     let all = rows(&finished().results);
@@ -536,7 +538,7 @@ fn two_runs_may_share_a_store() {
     }
     let [a, b] = ["a", "b"].map(|out| results(&folder.path().join(out)));
     assert_same(&a, &b);
-    let name = "models/fold-0.safetensors";
+    let name = "models/fold-0/model.safetensors";
     assert!(a[name] == finished().results[name]);
     assert_eq!(drafts(folder.path()), 0);
 }
@@ -777,7 +779,7 @@ fn weights_that_do_not_fit_stop_a_run() {
 #[test]
 fn first_weights_are_read_from_a_file() {
     let folder = new_folder();
-    let first = fs::read(finished().folder.join("runs/tiny/models/fold-0.safetensors")).unwrap();
+    let first = fs::read(finished().folder.join("runs/tiny/models/fold-0/model.safetensors")).unwrap();
     fs::write(folder.path().join("first.safetensors"), first).unwrap();
     // other films: of its own the network would be told to know them
     let text = with_weights("first.safetensors").replace(ONE_FOLD.0, ONE_FOLD.1).replace("seed = 3", "seed = 4");
@@ -791,8 +793,11 @@ fn first_weights_are_read_from_a_file() {
 #[test]
 fn networks_of_ours_are_no_first_weights_for_the_images_they_have_learned() {
     let folder = tempfile::tempdir().unwrap();
-    fs::copy(finished().folder.join("runs/tiny/models/fold-0.safetensors"), folder.path().join("own.safetensors"))
-        .unwrap();
+    fs::copy(
+        finished().folder.join("runs/tiny/models/fold-0/model.safetensors"),
+        folder.path().join("own.safetensors"),
+    )
+    .unwrap();
     let again = TINY.replace("resnet18()", "resnet18(weights = file(\"own.safetensors\"))");
     fs::write(folder.path().join("again.pipe"), &again).unwrap();
     let told = pipe(folder.path(), &["check", "again.pipe"]).ends(1).says("E0309");

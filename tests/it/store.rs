@@ -253,14 +253,21 @@ fn a_run_folder_is_for_one_and_is_finished_last() {
     let run = RunFolder::open(&root).unwrap().unwrap();
     assert!(RunFolder::open(&root).unwrap().is_none());
     let files = |folds: u32| -> Vec<(String, Vec<u8>)> {
-        let models = (0..folds).map(|fold| (format!("models/fold-{fold}.safetensors"), vec![1]));
+        let of =
+            |fold| ["model.safetensors", "config.json"].map(|name| (format!("models/fold-{fold}/{name}"), vec![1]));
+        let models = (0..folds).flat_map(of);
         [("record.json".to_owned(), b"{}".to_vec())].into_iter().chain(models).collect()
     };
     run.publish("", &files(3), "three").unwrap();
     fs::write(root.join("models/mine.safetensors"), "mine").unwrap();
+    fs::write(root.join("models/fold-1/README.md"), "mine").unwrap();
     fs::write(root.join("notes.txt"), "mine").unwrap();
     run.publish("", &files(2), "two").unwrap();
-    assert_eq!(names(root.join("models")), ["fold-0.safetensors", "fold-1.safetensors", "mine.safetensors"]);
+    assert_eq!(names(root.join("models")), ["fold-0", "fold-1", "mine.safetensors"]);
+    assert_eq!(names(root.join("models/fold-1")), ["README.md", "config.json", "model.safetensors"]);
+    run.publish("", &files(1), "one").unwrap();
+    assert_eq!(names(root.join("models/fold-1")), ["README.md"]);
+    run.publish("", &files(2), "two").unwrap();
     assert_eq!(fs::read_to_string(root.join("manifest.yaml")).unwrap(), "two");
     assert_eq!(fs::read_to_string(root.join("notes.txt")).unwrap(), "mine");
 

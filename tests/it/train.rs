@@ -226,7 +226,7 @@ fn device() -> Device {
 fn run(
     study: &Study,
     data: &Data,
-    weights: Option<&[u8]>,
+    weights: Option<&Vec<u8>>,
     table: Option<&FeatureTable>,
     on_event: &mut dyn FnMut(Event) -> Flow,
 ) -> Result<TrainedFold, TrainError> {
@@ -238,8 +238,8 @@ fn run(
         labels: &data.labels,
         train: &data.train,
         validation: &data.validation,
-        weights,
         seen: "",
+        weights: weights.map(|bytes| bytes as &dyn weights::Source),
         frozen_features: table,
         device: &device(),
     };
@@ -488,7 +488,7 @@ fn train_refuses_and_stops() {
     data.train = vec![0, 1, IMAGES];
     let image = run(&study, &data, None, None, &mut quietly).unwrap_err();
     assert!(matches!(image, TrainError::Inconsistent(_)), "{image:?}");
-    let junk = run(&study, &data, Some(b"not weights"), None, &mut quietly).unwrap_err();
+    let junk = run(&study, &data, Some(&b"not weights".to_vec()), None, &mut quietly).unwrap_err();
     assert!(matches!(junk, TrainError::Weights(_)), "{junk:?}");
 }
 

@@ -306,7 +306,7 @@ fn weights_are_looked_up_where_they_may_lie() {
     }
     let folders: Vec<PathBuf> = vec![first.clone(), second.clone()];
     std::fs::write(second.join("tf_efficientnet_lite0.safetensors"), b"plain").unwrap();
-    let find = || lookup(&model(Weights::Imagenet), base, &folders).unwrap().unwrap().bytes;
+    let find = || std::fs::read(lookup(&model(Weights::Imagenet), base, &folders).unwrap().unwrap().path).unwrap();
     assert_eq!(find(), b"plain");
     std::fs::write(second.join("tf_efficientnet_lite0.in1k.safetensors"), b"tagged").unwrap();
     assert_eq!(find(), b"tagged");

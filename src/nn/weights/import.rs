@@ -7,13 +7,15 @@ use std::collections::BTreeMap;
 use burn::tensor::Device;
 
 use crate::catalog::backbones::Backbone;
+use crate::data::seen::NORMALIZE;
 use crate::nn::stem::stem;
 use crate::nn::{Flavour, Network, slots};
-use crate::study;
+use crate::study::{self, Normalize};
 
 use super::describe::{Shapes, describe};
 use super::problem::WeightsError;
 use super::read::{Head, Report, load, look};
+use super::source::Source;
 use super::torch::{self, Tensor};
 use super::{hdf5, keras, vit_npz, write};
 
@@ -26,8 +28,8 @@ pub struct Imported {
     pub report: Report,
     /// The safetensors file.
     pub bytes: Vec<u8>,
-    /// Does the network take the form that the Keras libraries give it?
-    pub keras: bool,
+    /// How its library prepares images for it, as the file now notes; `None` where the file does not tell.
+    pub normalize: Option<Normalize>,
 }
 
 /// Reads a file of `torch.save`, an `.h5` of the Keras libraries or an `.npz` of vit-keras; `backbone` is what it must
@@ -37,19 +39,26 @@ pub struct Imported {
 /// A file of another kind, or not whole; a pickle that would run code; another network's tensors, or not all of them;
 /// a value that is not finite.
 pub fn import(bytes: &[u8], backbone: Option<Backbone>) -> Result<Imported, WeightsError> {
-    let (backbone, tensors, form) = if hdf5::is_hdf5(bytes) {
+    let (backbone, tensors, form, normalize) = if hdf5::is_hdf5(bytes) {
         let (backbone, tensors) = keras::import(bytes, backbone)?;
-        (backbone, tensors, Flavour::Keras)
+        (backbone, tensors, Flavour::Keras, Some(keras::normalize(backbone)))
     } else {
-        let tensors = if vit_npz::is_npz(bytes) { vit_npz::read(bytes)? } else { of_torch(bytes)? };
+        let (tensors, normalize) = if vit_npz::is_npz(bytes) {
+            (vit_npz::read(bytes)?, Some(Normalize::Half))
+        } else {
+            (of_torch(bytes)?, None)
+        };
         let shapes: Shapes = tensors.iter().map(|(name, (shape, _))| (name.clone(), shape.clone())).collect();
-        (found(&shapes, backbone)?, tensors, Flavour::Timm)
+        (found(&shapes, backbone)?, tensors, Flavour::Timm, normalize)
     };
     let mut metadata = BTreeMap::from([("architecture".to_owned(), backbone.card().timm.to_owned())]);
     write::note_form(form, &mut metadata);
+    if let Some(normalize) = normalize {
+        metadata.insert(NORMALIZE.to_owned(), normalize.word().to_owned());
+    }
     let bytes = write::file(tensors, metadata)?;
     let (backbone, report) = verify(&bytes, Some(backbone))?;
-    Ok(Imported { backbone, report, bytes, keras: form == Flavour::Keras })
+    Ok(Imported { backbone, report, bytes, normalize })
 }
 
 fn of_torch(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, WeightsError> {
@@ -72,13 +81,13 @@ fn of_torch(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, WeightsError> {
 ///
 /// # Errors
 /// As [`load`]'s; a network that is none of the catalog's.
-pub fn verify(bytes: &[u8], backbone: Option<Backbone>) -> Result<(Backbone, Report), WeightsError> {
-    let tensors = look(bytes)?.tensors;
+pub fn verify<S: Source + ?Sized>(file: &S, backbone: Option<Backbone>) -> Result<(Backbone, Report), WeightsError> {
+    let tensors = look(file)?.tensors;
     let shapes: Shapes = tensors.into_iter().map(|entry| (entry.name, entry.shape)).collect();
     let backbone = found(&shapes, backbone)?;
     let head = shapes.get(&format!("{}.weight", backbone.card().head.name)).and_then(|shape| shape.first().copied());
     let network = network_of(backbone, head.unwrap_or(1), &shapes);
-    let (_, report) = load(network, bytes, if head.is_some() { Head::Keep } else { Head::Replace })?;
+    let (_, report) = load(network, file, if head.is_some() { Head::Keep } else { Head::Replace })?;
     Ok((backbone, report))
 }
 

@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use burn::tensor::Device;
 
-use crate::catalog::backbones::{Architecture, Backbone};
+use crate::catalog::backbones::{Architecture, Backbone, EfficientKind};
 use crate::nn::{Network, Slot, slots};
+use crate::study::Normalize;
 
 use super::hdf5::{self, Layer};
 use super::keras_names::Namer;
@@ -35,6 +36,27 @@ pub(super) fn import(
         );
         WeightsError::OtherModel { wanted: "a network of the catalog".to_owned(), looks_like }
     })
+}
+
+/// How the library prepares images for a network. Its channels are red, green and blue here: [`pair`] turns the kernel of
+/// a network that wants them the other way round.
+pub(super) fn normalize(backbone: Backbone) -> Normalize {
+    let card = backbone.card();
+    match card.keras.unwrap_or(card.architecture) {
+        Architecture::ResNet(shape) if shape.input_norm => Normalize::Bytes,
+        Architecture::ResNetV2(shape) if shape.input_norm => Normalize::Bytes,
+        Architecture::Vgg(_) => Normalize::Caffe,
+        Architecture::DenseNet(_) | Architecture::SeNet(_) => Normalize::Imagenet,
+        Architecture::Efficient(shape) if shape.kind == EfficientKind::EfficientNet => Normalize::Imagenet,
+        Architecture::ResNet(_)
+        | Architecture::ResNetV2(_)
+        | Architecture::Efficient(_)
+        | Architecture::InceptionV3 { .. }
+        | Architecture::InceptionResNetV2
+        | Architecture::Xception { .. }
+        | Architecture::NasNet(_)
+        | Architecture::VisionTransformer(_) => Normalize::Half,
+    }
 }
 
 /// What of a layer becomes a slot, and the layers that are to be read for it.

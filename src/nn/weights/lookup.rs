@@ -3,24 +3,59 @@
 //! Nothing is fetched. One of the few places that read the disk and the environment.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
 use crate::study::{Backbone, Model, Weights};
 
 use super::problem::WeightsError;
+use super::source::Source;
 
 /// A weight file that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     /// Where.
     pub path: PathBuf,
-    /// All of it.
-    pub bytes: Vec<u8>,
-    /// SHA-256 of the bytes, in hexadecimal.
+    /// SHA-256 of its bytes, in hexadecimal.
     pub sha256: String,
+    /// Its bytes, and when they were written: another file at this place is not read for this one.
+    size: u64,
+    written: Option<SystemTime>,
+}
+
+impl Found {
+    /// The file, if it is still the one whose digest was taken.
+    fn open(&self) -> io::Result<File> {
+        let file = File::open(&self.path)?;
+        let now = file.metadata()?;
+        if (now.len(), now.modified().ok()) == (self.size, self.written) {
+            Ok(file)
+        } else {
+            Err(io::Error::other("it has changed since its digest was taken"))
+        }
+    }
+}
+
+impl Source for Found {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read(&self, start: u64, into: &mut [u8]) -> Result<(), WeightsError> {
+        let read = self.open().and_then(|mut file| {
+            file.seek(SeekFrom::Start(start))?;
+            file.read_exact(into)
+        });
+        read.map_err(|error| unreadable(&self.path, &error))
+    }
+}
+
+fn unreadable(path: &Path, reason: &dyn std::fmt::Display) -> WeightsError {
+    WeightsError::Unreadable { path: path.to_owned(), reason: reason.to_string() }
 }
 
 /// Where weights are looked for, in order.
@@ -187,19 +222,22 @@ fn snapshots(repository: &Path, revision: &str) -> Vec<PathBuf> {
     revisions.iter().map(|name| repository.join("snapshots").join(name).join("model.safetensors")).collect()
 }
 
-/// The file with its digest.
+/// A file by its digest.
 ///
 /// # Errors
 /// [`WeightsError::Unreadable`].
 pub fn read(path: &Path) -> Result<Found, WeightsError> {
-    let unreadable = |reason: String| WeightsError::Unreadable { path: path.to_owned(), reason };
-    let kind = fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
-    if !kind.is_file() {
-        return Err(unreadable("not a regular file".to_owned()));
+    let failed = |error: io::Error| unreadable(path, &error);
+    // A pipe would be waited for.
+    if !fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(unreadable(path, &"not a regular file"));
     }
-    let bytes = fs::read(path).map_err(|error| unreadable(error.to_string()))?;
-    let sha256 = format!("{:x}", Sha256::digest(&bytes));
-    Ok(Found { path: path.to_owned(), bytes, sha256 })
+    let mut file = File::open(path).map_err(failed)?;
+    let facts = file.metadata().map_err(failed)?;
+    let mut sum = Sha256::new();
+    let size = io::copy(&mut file, &mut sum).map_err(failed)?;
+    let sha256 = format!("{:x}", sum.finalize());
+    Ok(Found { path: path.to_owned(), sha256, size, written: facts.modified().ok() })
 }
 
 #[cfg(test)]

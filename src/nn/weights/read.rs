@@ -1,24 +1,17 @@
-//! timm-named safetensors bytes -> a network that holds them, all or nothing.
-//!
-//! Read are F32, F16 and BF16 (widened exactly). `num_batches_tracked` is skipped. The safetensors crate refuses
-//! truncated files, overlaps, holes and headers over 100 MB; names that occur twice are refused here.
+//! A timm-named safetensors file -> a network that holds it, all or nothing. `num_batches_tracked` is skipped.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-
-use burn::tensor::{bf16, f16};
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
-use serde::Deserializer as _;
-use serde::de::{IgnoredAny, MapAccess, Visitor};
 
 use crate::catalog::backbones::Backbone;
+use crate::data::seen::NORMALIZE;
 use crate::images;
 use crate::nn::names::{self, Slot};
 use crate::nn::{Network, positions, slots, stem};
+use crate::study::Normalize;
 
 use super::describe::{Shapes, describe};
 use super::problem::{Named, WeightsError};
+use super::source::{Opened, Source};
 use super::write;
 
 /// What becomes of the network's head.
@@ -49,27 +42,45 @@ pub struct Report {
 /// # Errors
 /// A pickle, an unsound file, another network's weights, a tensor missing, unexpected or of another shape or type, a
 /// value that is not finite. The network given is used up: on an error build it anew.
-pub fn load(network: Network, bytes: &[u8], head: Head) -> Result<(Network, Report), WeightsError> {
-    let tensors = open(bytes)?;
-    let metadata = notes(bytes);
+pub fn load<S: Source + ?Sized>(network: Network, source: &S, head: Head) -> Result<(Network, Report), WeightsError> {
+    let file = Opened::new(source)?;
+    let (tensors, metadata) = (file.tensors(), file.notes());
     let network = network.in_form(write::noted_form(&metadata));
-    let shapes: Shapes = tensors.iter().map(|(name, view)| (name.clone(), view.shape().to_vec())).collect();
+    let shapes: Shapes = tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone())).collect();
     let last =
         [".weight", ".fc2.weight"].into_iter().find_map(|end| shapes.get(&format!("{}{end}", network.head_name())));
     let classes = last.and_then(|shape| shape.first().copied());
     let wanted: Vec<Slot> = slots(&network).into_iter().filter(|slot| head == Head::Keep || !slot.in_head).collect();
     compare(&network, &wanted, &shapes)?;
-    let mut values = BTreeMap::new();
-    let first = stem::stem(&wanted);
-    for slot in &wanted {
-        if let Some(view) = tensors.get(&slot.name)
-            && let Some(way) = way(&network, first, slot, view.shape())
-        {
-            values.insert(slot.name.clone(), adapt(&network, way, widen(&slot.name, view)?));
+    let first = stem::stem(&wanted).cloned();
+    let ways: BTreeMap<&str, Way> = wanted
+        .iter()
+        .filter_map(|slot| Some((slot.name.as_str(), way(&network, first.as_ref(), slot, shapes.get(&slot.name)?)?)))
+        .collect();
+    // What the weights were trained with, whatever the study does.
+    let noted = metadata.get(NORMALIZE).and_then(|word| Normalize::named(word));
+    let trained_with = noted.unwrap_or(network.card().input.normalize);
+    let (mut loaded, mut failed) = (0, None);
+    let network = names::replace(network, &mut |slot| {
+        if failed.is_some() {
+            return None;
         }
+        let (tensor, way) = (tensors.get(&slot.name)?, ways.get(slot.name.as_str())?);
+        match file.values(&slot.name, tensor) {
+            Ok(values) => {
+                loaded += 1;
+                Some(adapt(trained_with, *way, values))
+            }
+            Err(error) => {
+                failed = Some(error);
+                None
+            }
+        }
+    });
+    match failed {
+        Some(error) => Err(error),
+        None => Ok((network, Report { loaded, head_classes: classes, head_loaded: head == Head::Keep, metadata })),
     }
-    let report = Report { loaded: values.len(), head_classes: classes, head_loaded: head == Head::Keep, metadata };
-    Ok((names::replace(network, &mut |slot| values.remove(&slot.name)), report))
 }
 
 /// How a tensor becomes a slot's.
@@ -110,11 +121,11 @@ fn way(network: &Network, first: Option<&Slot>, slot: &Slot, shape: &[usize]) ->
 }
 
 /// The values for a slot of those of a tensor of this shape.
-fn adapt(network: &Network, way: Way, mut values: Vec<f32>) -> Vec<f32> {
+fn adapt(trained_with: Normalize, way: Way, mut values: Vec<f32>) -> Vec<f32> {
     match way {
         Way::Positions { width, old, new } => positions::resample(&values, width, old, new).unwrap_or(values),
         Way::Stem { from, to, area } => {
-            if let Some((_, deviations)) = images::normalisation(network.card().input.normalize, from) {
+            if let Some((_, deviations)) = images::normalisation(trained_with, from) {
                 stem::even_out(&mut values, deviations, area);
             }
             stem::adapt(&values, from, to, area)
@@ -186,9 +197,10 @@ pub struct Seen {
 ///
 /// # Errors
 /// A pickle, an unsound file.
-pub fn look(bytes: &[u8]) -> Result<Seen, WeightsError> {
-    let tensors = open(bytes)?;
-    let shapes: Shapes = tensors.iter().map(|(name, view)| (name.clone(), view.shape().to_vec())).collect();
+pub fn look<S: Source + ?Sized>(source: &S) -> Result<Seen, WeightsError> {
+    let file = Opened::new(source)?;
+    let tensors = file.tensors();
+    let shapes: Shapes = tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone())).collect();
     let looks_like = describe(&shapes, Backbone::any().card());
     let backbone = Backbone::of_timm(&looks_like);
     let head = backbone.map(|backbone| format!("{}.weight", backbone.card().head.name));
@@ -196,96 +208,14 @@ pub fn look(bytes: &[u8]) -> Result<Seen, WeightsError> {
         head_classes: head.and_then(|name| shapes.get(&name)).and_then(|shape| shape.first().copied()),
         tensors: tensors
             .iter()
-            .map(|(name, view)| Entry {
+            .map(|(name, tensor)| Entry {
                 name: name.clone(),
-                data_type: format!("{:?}", view.dtype()),
-                shape: view.shape().to_vec(),
+                data_type: format!("{:?}", tensor.dtype),
+                shape: tensor.shape.clone(),
             })
             .collect(),
-        metadata: notes(bytes),
+        metadata: file.notes(),
         looks_like,
         backbone,
     })
-}
-
-/// The tensors of a sound file, by name.
-fn open(bytes: &[u8]) -> Result<BTreeMap<String, TensorView<'_>>, WeightsError> {
-    if is_pickle(bytes) {
-        return Err(WeightsError::Pickle);
-    }
-    let unsound = |reason: String| WeightsError::NotSafetensors { reason };
-    let file = SafeTensors::deserialize(bytes).map_err(|error| unsound(error.to_string()))?;
-    if let Some(name) = repeated_name(bytes) {
-        return Err(unsound(format!("`{name}` stands in its header twice")));
-    }
-    Ok(file.tensors().into_iter().collect())
-}
-
-/// torch.save writes a ZIP archive, or in old versions a bare pickle (protocol 2 and later begin with 0x80).
-fn is_pickle(bytes: &[u8]) -> bool {
-    let old = matches!(bytes, [0x80, protocol, ..] if *protocol <= 5) && !plausible_header(bytes);
-    bytes.starts_with(b"PK\x03\x04") || old
-}
-
-/// Does a JSON object begin where a safetensors header would?
-fn plausible_header(bytes: &[u8]) -> bool {
-    bytes.get(8) == Some(&b'{')
-}
-
-/// The header: as many bytes as the first eight say.
-fn header(bytes: &[u8]) -> Option<&[u8]> {
-    let length = bytes.first_chunk::<8>().map(|first| u64::from_le_bytes(*first))?;
-    bytes.get(8..)?.get(..usize::try_from(length).ok()?)
-}
-
-fn notes(bytes: &[u8]) -> BTreeMap<String, String> {
-    #[derive(serde::Deserialize)]
-    struct Notes {
-        #[serde(rename = "__metadata__", default)]
-        metadata: BTreeMap<String, String>,
-    }
-    header(bytes).and_then(|json| serde_json::from_slice::<Notes>(json).ok()).map_or_else(BTreeMap::new, |n| n.metadata)
-}
-
-/// A name that the header's object holds twice: JSON readers silently keep the last.
-fn repeated_name(bytes: &[u8]) -> Option<String> {
-    struct Names;
-    impl<'de> Visitor<'de> for Names {
-        type Value = Option<String>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let (mut seen, mut twice) = (BTreeSet::new(), None);
-            while let Some((name, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? {
-                if !seen.insert(name.clone()) {
-                    twice.get_or_insert(name);
-                }
-            }
-            Ok(twice)
-        }
-    }
-    serde_json::Deserializer::from_slice(header(bytes)?).deserialize_map(Names).ok().flatten()
-}
-
-/// A tensor's values as 32-bit floats, each of them finite.
-fn widen(name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, WeightsError> {
-    let bytes = view.data();
-    let data_type = view.dtype();
-    let values: Vec<f32> = if data_type == Dtype::F32 {
-        bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
-    } else if data_type == Dtype::F16 {
-        bytes.as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect()
-    } else if data_type == Dtype::BF16 {
-        bytes.as_chunks().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect()
-    } else {
-        return Err(WeightsError::DataType { name: name.to_owned(), data_type: format!("{data_type:?}") });
-    };
-    if values.iter().all(|value| value.is_finite()) {
-        Ok(values)
-    } else {
-        Err(WeightsError::NotFinite { name: name.to_owned() })
-    }
 }

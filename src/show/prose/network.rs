@@ -90,6 +90,8 @@ fn normalised(normalize: Normalize) -> &'static str {
         Normalize::Imagenet => "normalisation with ImageNet's mean and standard deviation",
         Normalize::Half => "normalisation with a mean and a standard deviation of 0.5",
         Normalize::None => "scaling to values from 0 to 1",
+        Normalize::Bytes => "values from 0 to 255 as they are",
+        Normalize::Caffe => "values from 0 to 255 less ImageNet's means",
         Normalize::Train => "normalisation with mean and standard deviation of the fold's own training images",
         Normalize::Dataset => "normalisation with mean and standard deviation of all images, scored ones included",
     }
