@@ -5,6 +5,7 @@
 //! and everything in a `run` block change nothing; edges never point backwards, and the order of nodes is
 //! the same on every run. This is the only file that names petgraph.
 
+mod digests;
 mod parts;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use petgraph::visit::EdgeRef as _;
 use serde::Serialize;
 use serde_json::json;
 
+use digests::Digests;
 pub use parts::Parts;
 
 use crate::split::Folds;
@@ -257,9 +259,10 @@ pub fn build(parts: &[Part<'_>], comparison: &serde_json::Value) -> Dag {
     let mut dag =
         Dag { graph: DiGraph::default(), by_key: BTreeMap::new(), places: BTreeMap::new(), names: Vec::new() };
     let mut reports = Vec::with_capacity(parts.len());
+    let mut digests = Digests::default();
     for (variant, part) in parts.iter().enumerate() {
         dag.names.push(part.name.to_owned());
-        reports.push((dag.variant(variant, part), Edge::Value));
+        reports.push((dag.variant(variant, part, &mut digests), Edge::Value));
     }
     if parts.len() > 1 {
         let detail = format!("{} variants", parts.len());
@@ -289,7 +292,7 @@ fn features_of(study: &Study, inputs: &Inputs) -> serde_json::Value {
 
 impl Dag {
     /// Adds the work of one variant; its report.
-    fn variant(&mut self, variant: usize, part: &Part<'_>) -> NodeIndex<u32> {
+    fn variant(&mut self, variant: usize, part: &Part<'_>, digests: &mut Digests) -> NodeIndex<u32> {
         let Part { study, inputs, folds, trained, .. } = part;
         let of = Some(variant);
         // What a source *is*, without where it lies.
@@ -330,7 +333,7 @@ impl Dag {
         let prepare = self.add(
             of,
             Work::Prepare,
-            &json!([study.images.prepare, inputs.images]),
+            &json!([study.images.prepare, digests.images(inputs)]),
             format!("{} images to {} px", inputs.images.len(), study.images.side()),
             &[(rows, Edge::Order)],
         );
@@ -346,14 +349,7 @@ impl Dag {
 
         let mut predictions = Vec::new();
         for fold in trained.iter().copied() {
-            let roles = folds.roles(fold);
-            // What the training sees, and nothing else: whoever is only scored does not enter.
-            let seen: Vec<(usize, u32)> = roles
-                .train
-                .iter()
-                .chain(roles.watched(study))
-                .map(|image| (*image, inputs.labels.get(*image).copied().unwrap_or_default()))
-                .collect();
+            let seen = digests.seen(study, inputs, folds, fold);
             let mut model = study.model.clone();
             if inputs.weights.is_some() {
                 model.weights = Weights::None; // the bytes count, not the name
@@ -367,29 +363,29 @@ impl Dag {
                     fold,
                     study.seed,
                     inputs.classes,
-                    seen,
-                    roles.train.len(),
+                    seen.trained,
+                    seen.learned,
                     model,
                     inputs.weights,
                     study.train,
                     study.images.normalize,
                     study.images.augment
                 ]),
-                if roles.watched(study).is_empty() {
-                    format!("{} images", roles.train.len())
+                if seen.watched == 0 {
+                    format!("{} images", seen.learned)
                 } else if crate::leakage::watches_reported_fold(study) {
-                    format!("{} images, watches the fold's own {}", roles.train.len(), roles.evaluation.len())
+                    format!("{} images, watches the fold's own {}", seen.learned, seen.watched)
                 } else {
-                    format!("{} images, {} for validation", roles.train.len(), roles.watched(study).len())
+                    format!("{} images, {} for validation", seen.learned, seen.watched)
                 },
                 &before,
             );
-            let scored: Vec<usize> = roles.scored(study).collect();
+            let scored = seen.scored;
             predictions.push(self.add(
                 of,
                 Work::Predict(fold),
                 &if study.evaluate.tta.is_empty() { json!([scored]) } else { json!([scored, study.evaluate.tta]) },
-                format!("{} images", scored.len()),
+                format!("{} images", seen.scores),
                 &[(train, Edge::Value), (prepare, Edge::Value)],
             ));
         }

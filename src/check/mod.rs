@@ -158,6 +158,8 @@ pub struct Choice {
     pub label: String,
     /// Where the value stands.
     pub span: Span,
+    /// Where the `vary` names the setting.
+    pub at: Span,
 }
 
 /// `compare { ... }`: what the report says of differences between variants.

@@ -123,6 +123,7 @@ pub(super) fn read<'a>(
                     path: axis.path.clone(),
                     label: option.label.clone(),
                     span: option.value.span,
+                    at: axis.span,
                 })
                 .collect(),
             study,
@@ -362,7 +363,7 @@ fn size(reader: &mut Reader<'_>, axes: &[vary::Axis], variants: &[Variant], data
     }
     let counts: Vec<usize> = axes.iter().map(|axis| axis.options.len()).collect();
     let spans: Vec<Span> = axes.iter().map(|axis| axis.span).collect();
-    reader.evaluator.problems.grid_is_large(&counts, variants.len(), total, &spans);
+    reader.evaluator.problems.grid_is_large(&counts, variants.len(), total, &spans, None);
 }
 
 /// E0706: a paired test wants the same images of every variant.

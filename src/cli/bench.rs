@@ -1,10 +1,14 @@
 //! `pipe bench`: what a backbone costs on this machine, before a study is planned around it.
 
-use clap::{Args, ValueEnum};
+use std::path::Path;
+use std::time::Instant;
 
-use super::Outcomes;
-#[cfg(not(feature = "run"))]
-use super::talk;
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use super::{Outcomes, print, talk};
+use crate::images;
+use crate::study::{Filter, Fit, Prepare};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -12,14 +16,18 @@ Examples:
   pipe bench resnet18                             a training step, inference, images/s, memory
   pipe bench efficientnet_b0 --side 160 --batch 32
   pipe bench resnet18 --format json | jq .train_step_ms
-  pipe bench --loss 4096x1000")]
+  pipe bench --loss 4096x1000
+  pipe bench --images films/")]
 pub(super) struct Arguments {
     /// The backbone, as a study names it
-    #[arg(required_unless_present = "loss")]
+    #[arg(required_unless_present_any = ["loss", "images"])]
     backbone: Option<String>,
     /// Forward and backward of a mixed loss alone, over so many rows of so many classes
     #[arg(long, value_name = "ROWSxCLASSES", value_parser = shape, conflicts_with = "backbone")]
     loss: Option<(usize, usize)>,
+    /// Decode, grey, CLAHE and Lanczos to the side alone, over the PNG and JPEG files of a folder; times are of one thread
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["backbone", "loss"])]
+    images: Option<std::path::PathBuf>,
     /// Pixels a side of the images
     #[arg(long, value_name = "PIXELS", default_value_t = 224, value_parser = clap::value_parser!(u32).range(1..=4096))]
     side: u32,
@@ -71,23 +79,82 @@ enum Format {
     Json,
 }
 
+pub(super) fn run(arguments: &Arguments) -> Outcomes {
+    match &arguments.images {
+        Some(folder) => images(arguments, folder).unwrap_or_else(|outcome| outcome),
+        None => networks(arguments),
+    }
+}
+
+/// Times what becomes of the images of a folder, which are read before; the fastest of several passes over all counts.
+fn images(arguments: &Arguments, folder: &Path) -> Result<Outcomes, Outcomes> {
+    let failed = |what: String| {
+        talk(&format!("pipe: {what}"));
+        Outcomes::Failed
+    };
+    let named = |error: std::io::Error| failed(format!("{} cannot be read: {error}", folder.display()));
+    let mut paths: Vec<_> = std::fs::read_dir(folder).map_err(named)?.collect::<Result<Vec<_>, _>>().map_err(named)?;
+    paths.sort_by_key(std::fs::DirEntry::file_name);
+    let files: Vec<Vec<u8>> = paths.iter().filter_map(|entry| std::fs::read(entry.path()).ok()).collect();
+    let files: Vec<Vec<u8>> = files.into_iter().filter(|bytes| images::decode::kind(bytes).is_ok()).collect();
+    if files.is_empty() {
+        return Err(failed(format!("{} holds no PNG or JPEG", folder.display())));
+    }
+    let steps = [
+        Prepare::Grayscale {},
+        Prepare::Clahe { clip: 2.0, tiles: 8 },
+        Prepare::Resize { side: arguments.side, filter: Filter::Lanczos, fit: Fit::Stretch },
+    ];
+    let (mut least, mut decoding) = (f64::INFINITY, f64::INFINITY);
+    for _ in 0..arguments.steps {
+        let (mut all, mut decoded) = (0.0, 0.0);
+        for bytes in &files {
+            let begun = Instant::now();
+            let pixels = images::decode(bytes).map_err(|error| failed(error.to_string()))?;
+            decoded += begun.elapsed().as_secs_f64();
+            drop(images::prepare(&steps, pixels));
+            all += begun.elapsed().as_secs_f64();
+        }
+        (least, decoding) = (least.min(all), decoding.min(decoded));
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a folder's files")]
+    let each = files.len() as f64;
+    let (rate, decode, prepare) = (each / least, decoding / each * 1e3, (least - decoding) / each * 1e3);
+    Ok(print(&match arguments.format {
+        Format::Text => format!(
+            "{} images to {} pixels: {rate:.0} images/s a thread, {decode:.2} ms to decode and {prepare:.2} ms to prepare\n",
+            files.len(),
+            arguments.side
+        ),
+        Format::Json => {
+            let object = json!({
+                "images": files.len(),
+                "side": arguments.side,
+                "images_per_s": rate,
+                "decode_ms": decode,
+                "prepare_ms": prepare,
+            });
+            format!("{object}\n")
+        }
+    }))
+}
+
 #[cfg(not(feature = "run"))]
-pub(super) fn run(_arguments: &Arguments) -> Outcomes {
+fn networks(_arguments: &Arguments) -> Outcomes {
     talk("pipe: E0110: this build cannot train; build it with the default features");
     Outcomes::Failed
 }
 
 #[cfg(feature = "run")]
-pub(super) use with_engine::run;
+use with_engine::run as networks;
+#[cfg(feature = "run")]
+pub(super) use with_engine::told;
 
 #[cfg(feature = "run")]
 mod with_engine {
-    use serde_json::json;
-
-    use super::super::print;
     use super::super::progress::Steps;
     use super::super::weights::{named, refuse};
-    use super::{Arguments, Format, Outcomes, Precision};
+    use super::{Arguments, Format, Outcomes, Precision, json, print};
     use crate::exec::{self, Choice, RunError};
     use crate::study::Backbone;
     use crate::train::{Bench, Cost, bench, bench_loss};
@@ -96,7 +163,7 @@ mod with_engine {
         measured(arguments).unwrap_or_else(|outcome| outcome)
     }
 
-    fn told(error: RunError) -> Outcomes {
+    pub(in super::super) fn told(error: RunError) -> Outcomes {
         match error {
             RunError::Failed { what, help } => refuse(Outcomes::Failed, &what, help.as_deref()),
             RunError::Interrupted | RunError::Problems(_) => Outcomes::Failed,
@@ -193,6 +260,7 @@ mod with_engine {
             "{}, batch {batch}, side {side}, {}, {choice}, {} threads, median of {}\n\
              training step  {:>9.1} ms  {train:>8.1} images/s\n\
              inference      {:>9.1} ms  {infer:>8.1} images/s\n\
+             step of a head {:>9.1} ms\n\
              peak memory    {peak:>9.2} GiB\n\
              largest batch  {largest}\n",
             backbone.name(),
@@ -201,6 +269,7 @@ mod with_engine {
             arguments.steps,
             milliseconds(cost.train_step),
             milliseconds(cost.inference),
+            milliseconds(cost.head_step),
         )
     }
 
@@ -215,9 +284,11 @@ mod with_engine {
             "steps": arguments.steps,
             "train_step_ms": milliseconds(cost.train_step),
             "inference_ms": milliseconds(cost.inference),
+            "head_step_ms": milliseconds(cost.head_step),
             "images_per_s": images_per_s(arguments.batch, cost.train_step),
             "inference_images_per_s": images_per_s(arguments.batch, cost.inference),
             "peak_bytes": cost.peak_bytes,
+            "image_bytes": cost.image_bytes,
             "largest_batch_estimate": cost.largest_batch,
         });
         format!("{object}\n")

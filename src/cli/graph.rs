@@ -30,7 +30,7 @@ enum Format {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcomes {
-    let planned = arguments.study.load().and_then(|loaded| arguments.store.plan(&arguments.study, loaded));
+    let planned = arguments.study.load().and_then(|mut loaded| arguments.store.plan(&arguments.study, &mut loaded));
     match planned {
         Err(outcome) => outcome,
         Ok(plan) => print(&match arguments.format {

@@ -5,6 +5,7 @@
 
 mod audit;
 mod bench;
+mod calibrate;
 mod check;
 mod completions;
 mod doctor;
@@ -34,7 +35,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::check::{Checked, Outcome, Overrides, Pick, Variant, check_file};
 use crate::data::Dataset;
-use crate::diag::{Problems, Severity, json, render};
+use crate::diag::{Code, Problems, Severity, json, render};
 use crate::host::{Host, RealHost};
 #[cfg(feature = "run")]
 use crate::nn::weights::Found;
@@ -324,8 +325,13 @@ impl StudyArguments {
 
     /// Reads and checks the study, tells its problems, and goes on only if there is no error.
     fn load(&self) -> Result<Loaded, Outcomes> {
+        self.load_but(&[])
+    }
+
+    /// The same, without telling of some codes.
+    fn load_but(&self, untold: &[Code]) -> Result<Loaded, Outcomes> {
         let outcome = self.check(&RealHost, Pick::Only)?;
-        self.tell(&outcome.map, &outcome.problems);
+        self.tell(&outcome.map, &outcome.problems.clone().without(untold));
         if outcome.problems.has_errors() {
             self.tell_count(&outcome.problems);
             return Err(Outcomes::Errors);
@@ -458,16 +464,17 @@ impl StoreArguments {
     }
 
     /// Plans a study for a command that only shows.
-    fn plan(&self, study: &StudyArguments, loaded: Loaded) -> Result<crate::plan::Plan, Outcomes> {
+    fn plan(&self, study: &StudyArguments, loaded: &mut Loaded) -> Result<crate::plan::Plan, Outcomes> {
         #[cfg(feature = "run")]
-        let weights = digests(&self.weights(study, &loaded, None)?);
+        let weights = digests(&self.weights(study, loaded, None)?);
         #[cfg(not(feature = "run"))]
         let weights = Vec::new();
         let reading = reading::Reading::new(false);
         let progress = |done, total| reading.at(done, total);
         let options = crate::plan::Options { verify: self.verify, weights, progress: Some(&progress) };
         let store = self.existing();
-        crate::plan::plan(&loaded.checked, loaded.datasets, &RealHost, store.as_ref(), &options).map_err(|problems| {
+        let datasets = std::mem::take(&mut loaded.datasets);
+        crate::plan::plan(&loaded.checked, datasets, &RealHost, store.as_ref(), &options).map_err(|problems| {
             study.tell(&loaded.map, &problems);
             study.tell_count(&problems);
             Outcomes::Errors

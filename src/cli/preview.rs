@@ -11,6 +11,7 @@ use crate::draw::{DrawKey, Stage};
 use crate::host::RealHost;
 use crate::images::{self, Pixels, augment, phantom, preview};
 use crate::store;
+use crate::study::Study;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -45,16 +46,8 @@ pub(super) fn run(arguments: &Arguments) -> Outcomes {
     let mut rows = Vec::new();
     for index in spread(dataset, arguments.rows as usize) {
         let Some(image) = dataset.images.get(index) else { continue };
-        let pixels = match &dataset.origin {
-            Origin::Phantoms { images, patients, seed } => {
-                Ok(phantom::draw(*images, *patients, *seed, image.row.saturating_sub(2)))
-            }
-            Origin::Files { .. } => data::read_image(dataset, &RealHost, index)
-                .map_err(|error| error.to_string())
-                .and_then(|bytes| images::decode(&bytes).map_err(|error| error.to_string())),
-        };
-        let pixels = match pixels {
-            Ok(pixels) => images::prepare(&study.images.prepare, pixels),
+        let pixels = match prepared(study, dataset, index) {
+            Ok(pixels) => pixels,
             Err(why) => {
                 let mut problems = crate::diag::Problems::new();
                 problems.unreadable_image(variant.places.nearest("data.image"), &image.name, image.row, &why, 1);
@@ -84,6 +77,21 @@ pub(super) fn run(arguments: &Arguments) -> Outcomes {
             Outcomes::Failed
         }
     }
+}
+
+/// An image of a data set as the study's network gets it, but for augmentation.
+pub(super) fn prepared(study: &Study, dataset: &data::Dataset, index: usize) -> Result<Pixels, String> {
+    let pixels = match &dataset.origin {
+        Origin::Phantoms { images, patients, seed } => {
+            let row = dataset.images.get(index).map_or(0, |image| image.row);
+            phantom::draw(*images, *patients, *seed, row.saturating_sub(2))
+        }
+        Origin::Files { .. } => {
+            let bytes = data::read_image(dataset, &RealHost, index).map_err(|error| error.to_string())?;
+            images::decode(&bytes).map_err(|error| error.to_string())?
+        }
+    };
+    Ok(images::prepare(&study.images.prepare, pixels))
 }
 
 /// Images of all classes in turn, the first of each class first.

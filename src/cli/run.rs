@@ -92,6 +92,7 @@ mod with_engine {
     use std::sync::{Mutex, MutexGuard, PoisonError};
     use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+    use super::super::calibrate::Calibrations;
     use super::super::progress::{Progress, duration};
     use super::super::reading::Reading;
     use super::super::show::no_variant;
@@ -209,6 +210,12 @@ mod with_engine {
             }
         };
         drop(reading);
+        let too_large = plan.too_large(&Calibrations::new(&device.to_string()).rates(&plan));
+        if arguments.worker.is_none() && too_large.has_errors() {
+            arguments.study.tell(&loaded.map, &too_large);
+            arguments.study.tell_count(&too_large);
+            return Outcomes::Errors;
+        }
         let chosen: Vec<usize> =
             (0..plan.variants.len()).filter(|variant| wanted.contains(variant) || plan.is_done(*variant)).collect();
         // A second Ctrl-C leaves at once; the store is whole at every moment.

@@ -24,7 +24,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcomes {
-    let planned = arguments.study.load().and_then(|loaded| arguments.store.plan(&arguments.study, loaded));
+    let planned = arguments.study.load().and_then(|mut loaded| arguments.store.plan(&arguments.study, &mut loaded));
     let plan = match planned {
         Err(outcome) => return outcome,
         Ok(plan) => plan,

@@ -100,6 +100,7 @@ codes! {
     E0703 "a baseline that is no variant",
     E0705 "the winner is chosen and reported on the same folds",
     E0706 "compared variants are not judged on the same images",
+    E0801 "a batch that does not fit into memory",
     E0901 "a URL without a sha256",
     E0902 "a pickle",
     E0903 "a row names a path outside its folder",

@@ -3,6 +3,7 @@
 //! Reads the bytes of every image once to name them by content (remembered in the store by size and stamp),
 //! finds pixels that belong to two patients on the way, and deals the folds.
 
+mod cost;
 mod text;
 mod why;
 
@@ -13,6 +14,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 use serde_json::json;
+
+pub use cost::{Estimate, Rate, Rates};
 
 use crate::check::{Checked, Choice, Compare, Headline, Variant};
 use crate::data::{Dataset, Origin, audit};

@@ -26,7 +26,7 @@ impl Plan {
     }
 
     /// Each step's action and node.
-    fn steps(&self) -> impl Iterator<Item = (&Action, &Node)> {
+    pub(super) fn steps(&self) -> impl Iterator<Item = (&Action, &Node)> {
         self.steps.iter().zip(self.dag.nodes()).map(|(step, (_, node))| (&step.action, node))
     }
 
@@ -184,7 +184,7 @@ fn flow(text: &mut String, variant: &Planned) {
 }
 
 /// `model.backbone` is called `backbone`.
-fn last(path: &str) -> &str {
+pub(super) fn last(path: &str) -> &str {
     path.rsplit('.').next().unwrap_or(path)
 }
 

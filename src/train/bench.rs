@@ -1,7 +1,7 @@
 //! What a network costs on this machine: time and memory of training steps and of inference on drawn images.
 //!
-//! A step is one of [`super::train_fold`]'s: forward, a mixed loss, backward, AdamW. Every parameter learns. The images lie on the
-//! device, and a time ends when the device has done its work.
+//! A step is one of [`super::train_fold`]'s: forward, a mixed loss, backward, AdamW. Every parameter learns, or, on features, those
+//! of the head. The images lie on the device, and a time ends when the device has done its work.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::draw::{DrawKey, Stage};
 use crate::kernels::mix::{Targets, mix};
-use crate::nn::{Mode, Network};
+use crate::nn::{Frozen, Mode, Network};
 use crate::study::{Backbone, ClassWeights, LossKind, LossTerm, Optimizer};
 
 use super::error::TrainError;
@@ -41,8 +41,12 @@ pub struct Cost {
     pub train_step: Duration,
     /// Median of a batch's inference.
     pub inference: Duration,
+    /// Median of a training step of the head alone, on features of a frozen backbone.
+    pub head_step: Duration,
     /// Memory of the whole process at its largest.
     pub peak_bytes: u64,
+    /// What one image more in a batch adds to that, as far as two batches tell; `None`: they did not differ.
+    pub image_bytes: Option<u64>,
     /// The largest batch whose training step should fit into the memory that is free, an estimate by a straight line
     /// through two measured batches; `None`: free memory is not known, or the two did not differ.
     pub largest_batch: Option<u64>,
@@ -55,7 +59,7 @@ pub struct Cost {
 pub fn bench(wanted: Bench, device: &Device, progress: &mut dyn FnMut(usize, usize)) -> Result<Cost, TrainError> {
     let Bench { backbone, side, batch, steps } = wanted;
     // one small step, one of each kind to warm up, then those that are timed
-    let all = 2 * steps + 3;
+    let all = 3 * steps + 4;
     let mut done = 0;
     let mut tick = || {
         done += 1;
@@ -67,32 +71,45 @@ pub fn bench(wanted: Bench, device: &Device, progress: &mut dyn FnMut(usize, usi
     tick();
     let (peak_small, _) = memory();
     let drawn = Drawn::new(batch, side, &trainer.device);
-    trainer.step(&drawn)?;
-    tick();
-    let mut times = Vec::with_capacity(steps);
-    for _ in 0..steps {
-        let begun = Instant::now();
-        trainer.step(&drawn)?;
-        times.push(begun.elapsed());
-        tick();
-    }
+    let train_step = timed(steps, &mut tick, || trainer.step(&drawn))?;
     let (peak_bytes, resident) = memory();
     let network = trainer.network.valid();
-    let images = drawn.images.inner();
-    let infer = || drop(network.forward(images.clone(), Mode::Eval, None).into_data());
-    infer();
+    let images = drawn.images.clone().inner();
+    let inference = timed(steps, &mut tick, || {
+        drop(network.forward(images.clone(), Mode::Eval, None).into_data());
+        Ok(())
+    })?;
+    trainer.network = trainer.network.freeze(Frozen::Backbone);
+    let columns = trainer.network.feature_count();
+    let features = TensorData::new(normal(batch * columns), [batch, columns]);
+    let features = Tensor::from_data(features, &trainer.device);
+    let head_step = timed(steps, &mut tick, || {
+        let logits = trainer.network.classify(features.clone(), None);
+        trainer.learn(logits, &drawn.targets)
+    })?;
+    let image_bytes = peak_bytes.saturating_sub(peak_small) / (batch - small).max(1) as u64;
+    let image_bytes = Some(image_bytes).filter(|bytes| *bytes > 0);
+    let room = free_bytes().map(|free| (free + resident).saturating_sub(peak_bytes));
+    let largest_batch = room.zip(image_bytes).map(|(room, image)| batch as u64 + room / image);
+    Ok(Cost { train_step, inference, head_step, peak_bytes, image_bytes, largest_batch })
+}
+
+/// The median of some passes, after one that is not timed.
+fn timed(
+    times: usize,
+    tick: &mut dyn FnMut(),
+    mut pass: impl FnMut() -> Result<(), TrainError>,
+) -> Result<Duration, TrainError> {
+    pass()?;
     tick();
-    let mut passes = Vec::with_capacity(steps);
-    for _ in 0..steps {
+    let mut taken = Vec::with_capacity(times);
+    for _ in 0..times {
         let begun = Instant::now();
-        infer();
-        passes.push(begun.elapsed());
+        pass()?;
+        taken.push(begun.elapsed());
         tick();
     }
-    let an_image = peak_bytes.saturating_sub(peak_small) / (batch - small).max(1) as u64;
-    let room = free_bytes().map(|free| (free + resident).saturating_sub(peak_bytes));
-    let largest_batch = room.filter(|_| an_image > 0).map(|room| batch as u64 + room / an_image);
-    Ok(Cost { train_step: median(times), inference: median(passes), peak_bytes, largest_batch })
+    Ok(median(taken))
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
@@ -195,7 +212,11 @@ impl Trainer {
     }
 
     fn step(&mut self, Drawn { images, targets }: &Drawn) -> Result<(), TrainError> {
-        let cost = self.loss.forward(self.network.forward(images.clone(), Mode::Train, None), targets.clone());
+        self.learn(self.network.forward(images.clone(), Mode::Train, None), targets)
+    }
+
+    fn learn(&mut self, logits: Tensor<2>, targets: &Tensor<2>) -> Result<(), TrainError> {
+        let cost = self.loss.forward(logits, targets.clone());
         if !cost.value.is_finite() {
             return Err(TrainError::Diverged { epoch: 1, step: 1, learning_rate: 1e-4, loss: cost.value });
         }

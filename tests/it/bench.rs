@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::cli::pipe;
+use crate::cli::{picture, pipe};
 
 #[test]
 fn a_tiny_network_is_measured() {
@@ -17,6 +17,26 @@ fn a_tiny_network_is_measured() {
     assert!(number("peak_bytes") > 4.0 * 4.0 * 11.2e6, "{told}");
     let text = pipe(folder.path(), &["bench", "resnet18", "--side", "32", "--batch", "1", "--steps", "1"]).ends(0).out;
     assert!(text.starts_with("resnet18, batch 1, side 32, f32, cpu, "), "{text}");
+}
+
+#[test]
+fn images_of_a_folder_are_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..3 {
+        std::fs::write(folder.path().join(format!("{number}.png")), picture(number)).unwrap();
+    }
+    std::fs::write(folder.path().join("labels.csv"), "no image").unwrap();
+    let arguments = ["bench", "--images", ".", "--side", "8", "--steps", "2"];
+    let told: Value =
+        serde_json::from_str(&pipe(folder.path(), &[&arguments[..], &["--format", "json"]].concat()).ends(0).out)
+            .unwrap();
+    assert_eq!((&told["images"], &told["side"]), (&3.into(), &8.into()), "{told}");
+    let number = |key: &str| told[key].as_f64().unwrap();
+    assert!((number("images_per_s") * (number("decode_ms") + number("prepare_ms")) / 1e3) < 1.1, "{told}");
+    assert!(pipe(folder.path(), &arguments).ends(0).out.starts_with("3 images to 8 pixels: "));
+    pipe(folder.path(), &["bench", "--images", "none"]).ends(3).says("none cannot be read");
+    std::fs::create_dir(folder.path().join("empty")).unwrap();
+    pipe(folder.path(), &["bench", "--images", "empty"]).ends(3).says("empty holds no PNG or JPEG");
 }
 
 #[test]

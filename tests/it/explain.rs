@@ -13,7 +13,7 @@ use crate::cli::pipe;
 use crate::corpus::folder;
 
 /// Codes that no study triggers before images or weights are opened: their pages hold no programs.
-const WITHOUT_PROGRAMS: [Code; 4] = [Code::E0214, Code::W0308, Code::E0309, Code::E0406];
+const WITHOUT_PROGRAMS: [Code; 5] = [Code::E0214, Code::W0308, Code::E0309, Code::E0406, Code::E0801];
 
 #[test]
 fn every_code_has_a_page_whose_programs_do_what_it_says() {

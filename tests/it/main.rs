@@ -14,11 +14,14 @@ mod backward;
 #[cfg(feature = "run")]
 mod bench;
 #[cfg(feature = "run")]
+mod caches;
+#[cfg(feature = "run")]
 mod channels;
 mod check;
 mod cli;
 mod compose;
 mod corpus;
+mod cost;
 mod data;
 mod docs;
 mod doctor;

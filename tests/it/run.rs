@@ -56,7 +56,7 @@ fn place() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR"))
 }
 
-fn new_folder() -> tempfile::TempDir {
+pub(crate) fn new_folder() -> tempfile::TempDir {
     tempfile::tempdir_in(place()).unwrap()
 }
 

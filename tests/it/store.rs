@@ -168,6 +168,43 @@ fn many_may_make_the_same_node_while_others_clear_up() {
 }
 
 #[test]
+fn what_others_push_out_is_gone_or_whole() {
+    let (_folder, store) = store();
+    let rounds = 200_u8;
+    std::thread::scope(|scope| {
+        for thread in 0..4_u8 {
+            let store = &store;
+            scope.spawn(move || {
+                for round in 0..rounds {
+                    let which = (round + thread) % 3;
+                    let (key, content) = (Key::of(&[which]), vec![which; 5000]);
+                    if thread == 0 {
+                        store.bound(6000, &[]).unwrap();
+                        continue;
+                    }
+                    match store.look_up(&key) {
+                        Lookup::Present(stored) => {
+                            if let Ok(bytes) = stored.read("a.bin") {
+                                assert_eq!(bytes, content);
+                            }
+                        }
+                        // What is told of it is damage; it is never read.
+                        Lookup::Absent | Lookup::Damaged(_) => {
+                            let mut draft = store.draft(&key).unwrap();
+                            draft.write("a.bin", &content).unwrap();
+                            draft.commit().unwrap();
+                        }
+                    }
+                }
+            });
+        }
+    });
+    store.bound(0, &[]).unwrap();
+    assert_eq!(names(store.root().join("nodes")), Vec::<String>::new());
+    assert_eq!(names(store.root().join("drafts")), Vec::<String>::new());
+}
+
+#[test]
 fn a_store_that_is_a_file_cannot_be_opened() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");

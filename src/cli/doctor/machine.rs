@@ -15,20 +15,20 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const MOST_ENTRIES: usize = 200_000;
 
 #[derive(Debug, Serialize)]
-pub(super) struct Processor {
-    pub(super) model: String,
+pub(in super::super) struct Processor {
+    pub(in super::super) model: String,
     /// Instructions that our loops or the engine's have a path for.
     pub(super) instructions: Vec<&'static str>,
     /// That can run at once.
     pub(super) logical_cores: usize,
     /// Threads a run uses unless told otherwise.
-    pub(super) threads: usize,
+    pub(in super::super) threads: usize,
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Memory {
+pub(in super::super) struct Memory {
     /// What processes here may use: the container's limit where it is the smaller one.
-    pub(super) bytes: u64,
+    pub(in super::super) bytes: u64,
     pub(super) free_bytes: u64,
 }
 
@@ -54,7 +54,7 @@ pub(super) struct Folder {
     pub(super) writable: bool,
 }
 
-pub(super) fn processor_and_memory() -> (Processor, Memory) {
+pub(in super::super) fn processor_and_memory() -> (Processor, Memory) {
     let what =
         RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing()).with_memory(MemoryRefreshKind::nothing().with_ram());
     let system = System::new_with_specifics(what);

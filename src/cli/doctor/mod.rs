@@ -1,6 +1,6 @@
 //! `pipe doctor`: what this machine and this build offer a study, and what to do about what is missing.
 
-mod machine;
+pub(super) mod machine;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -307,12 +307,20 @@ impl Problems {
         self.push(diagnostic.help("offer fewer values, or make several studies of it"));
     }
 
-    /// W0702: a grid that takes long.
-    pub fn grid_is_large(&mut self, counts: &[usize], variants: usize, trainings: usize, spans: &[Span]) {
+    /// W0702: a grid that takes long; `time` as far as it is known.
+    pub fn grid_is_large(
+        &mut self,
+        counts: &[usize],
+        variants: usize,
+        trainings: usize,
+        spans: &[Span],
+        time: Option<&str>,
+    ) {
         let shown = if counts.len() > 1 { format!("{} = {variants}", product(counts)) } else { variants.to_string() };
+        let time = time.map_or_else(String::new, |time| format!(", {time}"));
         let mut diagnostic = Diagnostic::new(
             Code::W0702,
-            format!("this grid trains {trainings} networks: {shown} variants, each in its folds"),
+            format!("this grid trains {trainings} networks{time}: {shown} variants, each in its folds"),
         );
         for (count, span) in counts.iter().zip(spans) {
             diagnostic = diagnostic.label(*span, format!("times {count}"));

@@ -62,6 +62,31 @@ impl Problems {
         self.push(at(problem, span, "not all of these are there").help("for example  run = [0]"));
     }
 
+    /// E0801: a batch of images of a side that needs more than there is (`sizes`); of so many it `fits`.
+    pub fn batch_does_not_fit(
+        &mut self,
+        span: Option<Span>,
+        (batch, side): (u32, u32),
+        (needed, all): (&str, &str),
+        fits: u32,
+        accumulate: u32,
+    ) {
+        let message =
+            format!("a batch of {batch} images of {side} pixels needs about {needed}, this machine has {all}");
+        let help = if fits == 0 {
+            "set a smaller `resize` or a smaller backbone: not one image fits".to_owned()
+        } else {
+            let parts = batch.div_ceil(fits);
+            let same = if batch.is_multiple_of(parts) { "the same" } else { "nearly the same" };
+            format!(
+                "set  batch = {}  and  accumulate = {}  in `train`: {same} step, and it fits",
+                batch / parts,
+                accumulate.saturating_mul(parts)
+            )
+        };
+        self.push(at(Diagnostic::new(Code::E0801, message), span, "asked here").help(help));
+    }
+
     /// E0301: materialised roles share a patient.
     pub fn leak_in_folds(&mut self, span: Option<Span>, why: &str) {
         let problem = Diagnostic::new(Code::E0301, format!("the folds would leak: {why}"));
