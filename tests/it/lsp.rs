@@ -891,6 +891,7 @@ fn a_request_that_is_called_off_is_answered_as_such() {
 /// `cargo test --release --test it a_key_pressed -- --ignored --nocapture`: from a key to what is wrong, over 112,120 rows.
 #[test]
 #[ignore = "prints times; run it by hand in release"]
+#[expect(clippy::print_stderr, reason = "a measurement")]
 fn a_key_pressed_over_a_large_table_is_answered_in_a_moment() {
     let folder = tempfile::tempdir().unwrap();
     let table = super::data::nih_like(112_120);
