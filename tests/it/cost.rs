@@ -8,6 +8,7 @@ use pipe::host::MemHost;
 use pipe::plan::{Options, Plan, Rate, Rates, plan};
 use pipe::study::{Backbone, Weights};
 
+#[cfg(feature = "run")]
 use crate::cli::{TINY, command, pipe, tiny};
 
 const HEAD: &str = "pipe \"2026\"\nstudy s {\n  data { table = phantoms(images = 60, patients = 30, seed = 1) }\n  split {\n    cv = stratified_group_kfold(3)\n    validation = 0%\n  }\n";
