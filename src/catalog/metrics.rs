@@ -7,7 +7,11 @@ const fn metric(name: &'static str, about: &'static str, examples: &'static [&'s
 }
 
 const PLAIN: [Operation; 6] = [
-    metric("macro_f1", "Mean F1 of the classes over pooled counts.", &["macro_f1"]),
+    metric(
+        "macro_f1",
+        "Mean F1 of the classes, counted over all folds together: it can lie above or below every fold's own.",
+        &["macro_f1"],
+    ),
     metric("balanced_accuracy", "Mean recall of the classes.", &["balanced_accuracy"]),
     metric("accuracy", "Share of right answers.", &["accuracy"]),
     metric("auroc", "Mean one-against-rest area under the ROC curve.", &["auroc"]),

@@ -68,6 +68,9 @@ pub(super) fn run(arguments: &Arguments) -> Outcomes {
             };
             let images = match outcome.datasets.as_slice() {
                 [] => String::new(),
+                [dataset] if outcome.problems.has(Code::E0301) => {
+                    format!("{} images in {} classes; ", dataset.images.len(), dataset.classes.len())
+                }
                 [dataset] => format!(
                     "{} images of {} patients in {} classes; ",
                     dataset.images.len(),

@@ -308,7 +308,9 @@ mod with_engine {
     fn ended(arguments: &Arguments, loaded: &Loaded, error: RunError) -> Outcomes {
         match error {
             RunError::Interrupted => {
-                talk("interrupted; what is finished is kept, and the same command goes on from there");
+                talk(
+                    "interrupted; what is finished is kept: the same command goes on with the fold it was at, from its first epoch",
+                );
                 Outcomes::Interrupted
             }
             RunError::Problems(problems) => {

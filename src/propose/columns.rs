@@ -88,6 +88,7 @@ pub(super) fn find(
         age: age(&apart),
         view: view(&apart),
         group,
+        alone: choices.no_group,
     })
 }
 

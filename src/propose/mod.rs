@@ -79,6 +79,8 @@ pub struct Columns {
     pub age: Option<(String, f64, f64)>,
     /// View position and its values.
     pub view: Option<(String, Vec<String>)>,
+    /// Did somebody say that each image is a patient of its own?
+    pub alone: bool,
 }
 
 /// The patient column.

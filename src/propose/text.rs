@@ -25,7 +25,7 @@ pub fn text(proposal: &Proposal, question: Option<&str>) -> String {
     lines.push("}".to_owned());
     lines.push(String::new());
     let by_image = match &proposal.rows {
-        Rows::Table { columns, .. } => columns.group.is_none(),
+        Rows::Table { columns, .. } => columns.alone,
         Rows::Folder { .. } => true,
     };
     let cv = if by_image { "stratified_kfold" } else { "stratified_group_kfold" };
@@ -50,15 +50,13 @@ fn data(proposal: &Proposal, lines: &mut Vec<String>) {
     let more = proposal.classes.len().saturating_sub(8);
     let more = if more > 0 { format!(", {more} more") } else { String::new() };
     let counts = safe(&format!("{}{more}", counts.join(", ")));
-    let because =
-        "group = none(because = \"to be confirmed: no column names patients, and each image is taken for one\")";
     let (path, columns) = match &proposal.rows {
         Rows::Folder { path } => {
             lines.push(format!("table = folder({})    # {counts}", quoted(path)));
             lines.push(
-                "# folders name no patients: if one has several images, write a table that says whose they are".into(),
+                "# folders name no patients; nothing runs until somebody says who they are: a table with a column for them, or".into(),
             );
-            lines.push(because.to_owned());
+            lines.push("# group = none(because = \"...\")  if each image really is a patient of its own".into());
             return;
         }
         Rows::Table { path, columns, .. } => (path, columns),
@@ -99,10 +97,16 @@ fn data(proposal: &Proposal, lines: &mut Vec<String>) {
             group.count
         ));
     } else {
-        lines.push(
-            "# no column looks like the patients': images of one person in several folds inflate the score".into(),
-        );
-        lines.push(because.to_owned());
+        if columns.alone {
+            lines.push("group = none(because = \"each image is said to be a patient of its own\")".to_owned());
+        } else {
+            lines.push(
+                "# no column looks like the patients'; nothing runs until somebody says whose image each is:".into(),
+            );
+            lines.push(
+                "# group = `column`, or  group = none(because = \"...\")  if each is a patient of its own".into(),
+            );
+        }
     }
     let mut keep = Vec::new();
     if let Some(group) = columns.group.as_ref().filter(|group| group.nobody > 0) {

@@ -204,6 +204,9 @@ impl Problems {
         let there = format!("{many}: {}", list(known.iter().copied()));
         let help = match (meant(name, all), elsewhere) {
             (Some(near), _) => format!("{near} {there}"),
+            (None, _) if one == "group" => {
+                format!("if it is a column, it stands in backquotes:  group = `{name}`\n{there}")
+            }
             (None, Some(other)) => format!("`{name}` is {} {other}; {there}", article(other)),
             (None, None) => there,
         };
@@ -441,7 +444,9 @@ impl Problems {
     pub fn no_such_param(&mut self, name: &str, span: Span, params: &[&str], elsewhere: Option<&str>) {
         let help = match elsewhere {
             Some(file) => format!("it is a param of `{file}`; import it to set it:\n  use \"{file}\" {{ {name} }}"),
-            None if params.is_empty() => format!("this file has no params; add  param {name} : int = 1"),
+            None if params.is_empty() => format!(
+                "this file has no params; declare one, and use it where the value stands:\n  param {name} : int = 1\n  train {{ epochs = {name} }}"
+            ),
             None => meant_or_all(name, "params of this file", params),
         };
         self.push(Diagnostic::new(Code::E0106, format!("no param `{name}`")).label(span, "not declared").help(help));
