@@ -96,17 +96,12 @@ fn data(proposal: &Proposal, lines: &mut Vec<String>) {
             column(&group.column),
             group.count
         ));
+    } else if columns.alone {
+        lines.push("group = none(because = \"each image is said to be a patient of its own\")".to_owned());
     } else {
-        if columns.alone {
-            lines.push("group = none(because = \"each image is said to be a patient of its own\")".to_owned());
-        } else {
-            lines.push(
-                "# no column looks like the patients'; nothing runs until somebody says whose image each is:".into(),
-            );
-            lines.push(
-                "# group = `column`, or  group = none(because = \"...\")  if each is a patient of its own".into(),
-            );
-        }
+        lines
+            .push("# no column looks like the patients'; nothing runs until somebody says whose image each is:".into());
+        lines.push("# group = `column`, or  group = none(because = \"...\")  if each is a patient of its own".into());
     }
     let mut keep = Vec::new();
     if let Some(group) = columns.group.as_ref().filter(|group| group.nobody > 0) {
