@@ -14,7 +14,10 @@ use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{DType, Shape, Tensor};
 
+use super::affine::{Affine, After, Finished, Ranged, Raw, Swish, affines};
 use super::cpu;
+use super::curve::{Curve, CurveOps};
+use super::norm::{NormOps, of};
 use super::values::tensor;
 
 /// How a kernel goes over an image; no dilation.
@@ -103,7 +106,7 @@ impl ConvolutionOps for Flex {
             return Self::conv2d(input, weight, None, geometry.options());
         };
         let (input, weight) = (input.to_contiguous(), weight.to_contiguous());
-        let values = cpu::forward(&sizes, input.storage(), weight.storage());
+        let values = cpu::forward(&sizes, input.storage(), weight.storage(), &Raw);
         tensor(values, Shape::new([sizes.images, sizes.outputs, sizes.out_height, sizes.out_width]))
     }
 
@@ -159,6 +162,160 @@ impl<B: ConvolutionOps, C: CheckpointStrategy> ConvolutionOps for Autodiff<B, C>
     }
 }
 
+/// A convolution and what follows it, finished while a core's cache has it, on the processor.
+#[backend_extension(Flex, Autodiff)]
+pub(crate) trait ThenOps: ConvolutionOps + NormOps + CurveOps {
+    /// `activation(convolution * scale + shift)`, scale and shift a channel.
+    fn convolve_then(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        activation: After,
+        geometry: Geometry,
+    ) -> FloatTensor<Self>;
+
+    /// `activation(convolution * scale + shift + added)`; `added` is as large as the output.
+    fn convolve_then_add(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        added: FloatTensor<Self>,
+        activation: After,
+        geometry: Geometry,
+    ) -> FloatTensor<Self>;
+}
+
+/// What follows in operations of its own.
+fn composed<B: NormOps + CurveOps>(
+    convolution: FloatTensor<B>,
+    [scale, shift]: [FloatTensor<B>; 2],
+    added: Option<FloatTensor<B>>,
+    activation: After,
+) -> FloatTensor<B> {
+    let Some(added) = added else { return B::scale_shift(convolution, scale, shift, activation) };
+    let scaled = B::scale_shift(convolution, scale, shift, After::Linear);
+    match activation {
+        After::Linear => B::float_add(scaled, added),
+        After::Relu => B::sum_relu(scaled, added),
+        After::Relu6 => B::float_clamp(B::float_add(scaled, added), 0.0.into(), 6.0.into()),
+        After::Silu => B::curve(B::float_add(scaled, added), Curve::Silu),
+    }
+}
+
+impl ThenOps for Flex {
+    fn convolve_then(
+        input: FlexTensor,
+        weight: FlexTensor,
+        scale: FlexTensor,
+        shift: FlexTensor,
+        activation: After,
+        geometry: Geometry,
+    ) -> FlexTensor {
+        on_flex(input, weight, [scale, shift], None, activation, geometry)
+    }
+
+    fn convolve_then_add(
+        input: FlexTensor,
+        weight: FlexTensor,
+        scale: FlexTensor,
+        shift: FlexTensor,
+        added: FlexTensor,
+        activation: After,
+        geometry: Geometry,
+    ) -> FlexTensor {
+        on_flex(input, weight, [scale, shift], Some(added), activation, geometry)
+    }
+}
+
+fn on_flex(
+    input: FlexTensor,
+    weight: FlexTensor,
+    [scale, shift]: [FlexTensor; 2],
+    added: Option<FlexTensor>,
+    activation: After,
+    geometry: Geometry,
+) -> FlexTensor {
+    let Some(sizes) = geometry.sizes(&input.shape(), &weight.shape(), [input.dtype(), weight.dtype()]) else {
+        return composed::<Flex>(Flex::convolve(input, weight, geometry), [scale, shift], added, activation);
+    };
+    let (input, weight, added) = (input.to_contiguous(), weight.to_contiguous(), added.map(|t| t.to_contiguous()));
+    let (scale, shift) = (scale.to_contiguous(), shift.to_contiguous());
+    let (input, weight, scale, shift) = (input.storage(), weight.storage(), scale.storage(), shift.storage());
+    let added = added.as_ref().map(FlexTensor::storage);
+    let values = of!(activation, finished(&sizes, input, weight, [scale, shift], added, activation));
+    tensor(values, Shape::new([sizes.images, sizes.outputs, sizes.out_height, sizes.out_width]))
+}
+
+fn finished<A: Affine>(
+    sizes: &cpu::Sizes,
+    input: &[f32],
+    weight: &[f32],
+    [scale, shift]: [&[f32]; 2],
+    added: Option<&[f32]>,
+    activation: After,
+) -> Vec<f32> {
+    let channels: Vec<A> = affines(scale, shift, activation);
+    cpu::forward(sizes, input, weight, &Finished { channels: &channels, added })
+}
+
+/// Tells no more than whether a gradient is wanted: what is tracked is composed of operations with gradients of their own.
+#[derive(Debug)]
+struct Wanted;
+
+impl<B: ThenOps, const N: usize> Backward<B, N> for Wanted {
+    type State = ();
+
+    fn backward(self, _: Ops<(), N>, _: &mut Gradients, _: &mut Checkpointer) {
+        unreachable!("invariant: it is never registered");
+    }
+}
+
+impl<B: ThenOps, C: CheckpointStrategy> ThenOps for Autodiff<B, C> {
+    fn convolve_then(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        activation: After,
+        geometry: Geometry,
+    ) -> FloatTensor<Self> {
+        let nodes = [input.node(), weight.node(), scale.node(), shift.node()];
+        match Backward::<B, 4>::prepare::<C>(Wanted, nodes).compute_bound().stateful() {
+            OpsKind::Tracked(_) => {
+                composed::<Self>(Self::convolve(input, weight, geometry), [scale, shift], None, activation)
+            }
+            OpsKind::UnTracked(prepared) => {
+                let [input, weight, scale, shift] = [input, weight, scale, shift].map(|tensor| tensor.into_primitive());
+                prepared.finish(B::convolve_then(input, weight, scale, shift, activation, geometry))
+            }
+        }
+    }
+
+    fn convolve_then_add(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        added: FloatTensor<Self>,
+        activation: After,
+        geometry: Geometry,
+    ) -> FloatTensor<Self> {
+        let nodes = [input.node(), weight.node(), scale.node(), shift.node(), added.node()];
+        match Backward::<B, 5>::prepare::<C>(Wanted, nodes).compute_bound().stateful() {
+            OpsKind::Tracked(_) => {
+                composed::<Self>(Self::convolve(input, weight, geometry), [scale, shift], Some(added), activation)
+            }
+            OpsKind::UnTracked(prepared) => {
+                let all = [input, weight, scale, shift, added].map(|tensor| tensor.into_primitive());
+                let [input, weight, scale, shift, added] = all;
+                prepared.finish(B::convolve_then_add(input, weight, scale, shift, added, activation, geometry))
+            }
+        }
+    }
+}
+
 /// Convolution without bias.
 ///
 /// # Shapes
@@ -167,6 +324,35 @@ impl<B: ConvolutionOps, C: CheckpointStrategy> ConvolutionOps for Autodiff<B, C>
 #[must_use]
 pub fn convolution(input: Tensor<4>, weight: Tensor<4>, geometry: Geometry) -> Tensor<4> {
     Tensor::from_dispatch(Dispatch::convolve(input.into_dispatch(), weight.into_dispatch(), geometry))
+}
+
+/// What follows a convolution whose norm's statistics stand still.
+#[derive(Debug, Clone)]
+pub struct Then {
+    /// Of each channel.
+    pub scale: Tensor<1>,
+    /// Of each channel.
+    pub shift: Tensor<1>,
+    /// As large as the output.
+    pub added: Option<Tensor<4>>,
+    /// Last.
+    pub activation: After,
+}
+
+/// `activation(convolution * scale + shift + added)`: the bits of the operations one after the other, but where no gradient is wanted
+/// the output is written once. On the processor; ask [`super::on_processor`] first.
+///
+/// # Shapes
+/// As [`convolution`].
+#[must_use]
+pub fn convolution_then(input: Tensor<4>, weight: Tensor<4>, geometry: Geometry, then: Then) -> Tensor<4> {
+    let Then { scale, shift, added, activation } = then;
+    let (input, weight) = (input.into_dispatch(), weight.into_dispatch());
+    let (scale, shift) = (scale.into_dispatch(), shift.into_dispatch());
+    Tensor::from_dispatch(match added.map(Tensor::into_dispatch) {
+        None => Dispatch::convolve_then(input, weight, scale, shift, activation, geometry),
+        Some(added) => Dispatch::convolve_then_add(input, weight, scale, shift, added, activation, geometry),
+    })
 }
 
 #[cfg(test)]
@@ -178,6 +364,7 @@ mod tests {
 
     use super::*;
     use crate::draw::{DrawKey, Stage};
+    use crate::kernels::scale_shift;
 
     fn drawn<const D: usize>(shape: [usize; D], seed: u64, device: &Device) -> Tensor<D> {
         let mut stream = DrawKey { seed, stage: Stage::Initialise, epoch: 0, sample: 0 }.stream();
@@ -269,6 +456,60 @@ mod tests {
         let one = bits(1);
         assert_eq!(one, bits(2));
         assert_eq!(one, bits(5));
+    }
+
+    #[test]
+    fn what_follows_has_the_bits_of_operations_of_their_own() {
+        let activations = [After::Linear, After::Relu, After::Relu6, After::Silu];
+        for (case, (images, inputs, outputs, height, width, kernel, stride, padding, groups)) in
+            CASES.into_iter().enumerate()
+        {
+            let geometry = Geometry { stride, padding: [padding; 2], groups };
+            let activation = activations[case % activations.len()];
+            for (device, sums) in [(Device::flex(), false), (Device::flex(), true), (Device::flex().autodiff(), true)] {
+                let input = drawn([images, inputs, height, width], 1, &device);
+                let weight = drawn([outputs, inputs / groups, kernel, kernel], 2, &device);
+                let (scale, shift) = (drawn([outputs], 3, &device), drawn([outputs], 4, &device));
+                let plain = convolution(input.clone(), weight.clone(), geometry);
+                let added = sums.then(|| drawn(plain.dims(), 5, &device));
+                let before = if sums { After::Linear } else { activation };
+                let mut theirs = scale_shift(plain, scale.clone(), shift.clone(), before);
+                if let Some(added) = added.clone() {
+                    let ones = scale.ones_like();
+                    theirs = scale_shift(theirs + added, ones.clone(), ones.zeros_like(), activation);
+                }
+                let then = Then { scale, shift, added, activation };
+                let ours = convolution_then(input.clone(), weight.clone(), geometry, then.clone());
+                let bits =
+                    |tensor: Tensor<4>| -> Vec<u32> { tensor.into_data().iter::<f32>().map(f32::to_bits).collect() };
+                assert_eq!(bits(ours.clone()), bits(theirs), "case {case}, {activation:?}, a sum: {sums}");
+                if device != Device::flex() {
+                    let tracked = convolution_then(input.require_grad(), weight.clone(), geometry, then.clone());
+                    assert_eq!(bits(ours), bits(tracked), "case {case}, {activation:?}, with gradients");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_follows_passes_gradients_on() {
+        let device = Device::flex().autodiff();
+        let geometry = Geometry { stride: 1, padding: [(1, 1); 2], groups: 1 };
+        let (input, weight) = (drawn([2, 3, 5, 5], 1, &device), drawn([4, 3, 3, 3], 2, &device).require_grad());
+        let (scale, shift) = (drawn([4], 3, &device).require_grad(), drawn([4], 4, &device).require_grad());
+        let added = drawn([2, 4, 5, 5], 5, &device).require_grad();
+        let then = |added| Then { scale: scale.clone(), shift: shift.clone(), added, activation: After::Silu };
+        let ours = convolution_then(input.clone(), weight.clone(), geometry, then(Some(added.clone())));
+        let wide = |values: &Tensor<1>| values.clone().reshape([1, 4, 1, 1]);
+        let theirs = convolution(input, weight.clone(), geometry) * wide(&scale) + wide(&shift) + added.clone();
+        let theirs = burn::tensor::activation::silu(theirs);
+        let (ours, theirs) = (ours.powi_scalar(2).sum().backward(), theirs.powi_scalar(2).sum().backward());
+        assert!(worst(weight.grad(&ours).unwrap(), weight.grad(&theirs).unwrap()) < 1e-5);
+        assert!(worst(added.grad(&ours).unwrap(), added.grad(&theirs).unwrap()) < 1e-5);
+        for of in [&scale, &shift] {
+            let as_image = |gradients| of.grad(gradients).unwrap().reshape([1, 4, 1, 1]);
+            assert!(worst(as_image(&ours), as_image(&theirs)) < 1e-5);
+        }
     }
 
     #[test]

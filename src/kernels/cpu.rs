@@ -8,6 +8,8 @@
 use gemm::Parallelism;
 use rayon::prelude::*;
 
+use super::affine::Finish;
+use super::values::{written, written_with};
 use super::{grouped, winograd};
 
 /// Sizes of a convolution.
@@ -39,6 +41,8 @@ const FEW_POSITIONS: usize = 64;
 const FEW_CHANNELS: usize = 8;
 /// Partial sums of a weight gradient.
 const PARTS: usize = 8;
+/// A number of columns that matrix products are quick with.
+const POSITIONS: usize = 192;
 
 impl Sizes {
     /// Of one group: its channels follow each other in an image, so that each is an image of its own.
@@ -278,19 +282,16 @@ fn channels_first(sizes: &Sizes, output: &[f32]) -> Vec<f32> {
     turned
 }
 
-/// `[images, outputs, out height, out width]`.
-pub(super) fn forward(sizes: &Sizes, input: &[f32], weight: &[f32]) -> Vec<f32> {
-    let mut output = vec![0.0; sizes.images * sizes.output()];
-    if output.is_empty() {
-        return output;
+/// `[images, outputs, out height, out width]`, finished.
+pub(super) fn forward<F: Finish>(sizes: &Sizes, input: &[f32], weight: &[f32], finish: &F) -> Vec<f32> {
+    if sizes.images * sizes.output() == 0 {
+        return Vec::new();
     }
     if sizes.is_narrow() {
-        grouped::forward(sizes, input, weight, &mut output);
-        return output;
+        return grouped::forward(sizes, input, weight, finish);
     }
     if winograd::fits(sizes) {
-        winograd::forward(sizes, input, weight, &mut output);
-        return output;
+        return winograd::forward(sizes, input, weight, finish);
     }
     let group = sizes.group();
     let (positions, depth) = (sizes.positions(), group.depth());
@@ -298,36 +299,52 @@ pub(super) fn forward(sizes: &Sizes, input: &[f32], weight: &[f32]) -> Vec<f32> 
         let weight = Matrix::new(weight, sizes.outputs, depth, depth);
         let columns = unfold_batch(sizes, input);
         let row_step = sizes.images * positions;
-        let mut turned = vec![0.0; output.len()];
+        let mut turned = vec![0.0; sizes.images * sizes.output()];
         let columns = Matrix::new(&columns, depth, row_step, row_step);
         product(weight, columns, &mut turned, row_step, false, Parallelism::Rayon(0));
-        output.par_chunks_mut(sizes.output()).enumerate().for_each(|(image, output)| {
+        return written(turned.len(), sizes.output(), |image, output| {
             for (channel, target) in output.chunks_mut(positions).enumerate() {
                 target.copy_from_slice(&turned[channel * row_step + image * positions..][..positions]);
+                finish.run(channel, image * sizes.output() + channel * positions, target);
             }
         });
-        return output;
     }
-    output.par_chunks_mut(group.output()).zip(input.par_chunks(group.image())).enumerate().for_each_init(
-        Vec::new,
-        |columns, (index, (output, input))| {
-            let weight = group_weight(sizes, &group, weight, index);
-            if group.is_pointwise() {
-                let input = Matrix::new(input, depth, positions, positions);
-                product(weight, input, output, positions, false, Parallelism::None);
-                return;
+    written_with(sizes.images * sizes.output(), group.output(), Vec::new, |columns: &mut Vec<f32>, index, output| {
+        let input = &input[index * group.image()..][..group.image()];
+        let weight = group_weight(sizes, &group, weight, index);
+        let finished = |output: &mut [f32], positions_of: (usize, usize)| {
+            let first = index % sizes.groups * group.outputs;
+            for (channel, plane) in output.chunks_mut(positions).enumerate() {
+                let at = index * group.output() + channel * positions + positions_of.0;
+                finish.run(first + channel, at, &mut plane[positions_of.0..positions_of.1]);
             }
-            for rows in tiles(&group) {
-                let count = (rows.1 - rows.0) * sizes.out_width;
-                columns.resize(depth * count, 0.0);
-                unfold_image(&group, input, columns, rows);
-                let columns = Matrix::new(columns, depth, count, count);
-                let output = &mut output[rows.0 * sizes.out_width..];
-                product(weight, columns, output, positions, false, Parallelism::None);
+        };
+        if group.is_pointwise() {
+            // all at once, unless what is made shall be finished while it is near
+            let step = if F::CHANGES { pointwise_step(&group) } else { positions };
+            for start in (0..positions).step_by(step) {
+                let end = (start + step).min(positions);
+                let input = Matrix::new(&input[start..], depth, end - start, positions);
+                product(weight, input, &mut output[start..], positions, false, Parallelism::None);
+                finished(output, (start, end));
             }
-        },
-    );
-    output
+            return;
+        }
+        for rows in tiles(&group) {
+            let count = (rows.1 - rows.0) * sizes.out_width;
+            columns.resize(depth * count, 0.0);
+            unfold_image(&group, input, columns, rows);
+            let columns = Matrix::new(columns, depth, count, count);
+            let start = rows.0 * sizes.out_width;
+            product(weight, columns, &mut output[start..], positions, false, Parallelism::None);
+            finished(output, (start, start + count));
+        }
+    })
+}
+
+/// Positions of which a 1 x 1 convolution makes the outputs before they are finished: they fit into the second-level cache.
+fn pointwise_step(sizes: &Sizes) -> usize {
+    (TILE / 2 / sizes.outputs.max(1)).next_multiple_of(POSITIONS).max(POSITIONS)
 }
 
 /// The weight of the group that the `index`-th group of all images is of.
@@ -338,17 +355,15 @@ fn group_weight<'a>(sizes: &Sizes, group: &Sizes, weight: &'a [f32], index: usiz
 
 /// Gradient by the input, `[images, inputs, height, width]`, of `output`, the gradient by the output.
 pub(super) fn by_input(sizes: &Sizes, weight: &[f32], output: &[f32]) -> Vec<f32> {
-    let mut input = vec![0.0; sizes.images * sizes.image()];
-    if input.is_empty() || output.is_empty() {
-        return input;
+    let length = sizes.images * sizes.image();
+    if length == 0 || output.is_empty() {
+        return vec![0.0; length];
     }
     if sizes.is_narrow() {
-        grouped::by_input(sizes, weight, output, &mut input);
-        return input;
+        return grouped::by_input(sizes, weight, output);
     }
     if winograd::fits(sizes) {
-        winograd::by_input(sizes, weight, output, &mut input);
-        return input;
+        return winograd::by_input(sizes, weight, output);
     }
     let group = sizes.group();
     let (positions, depth) = (sizes.positions(), group.depth());
@@ -359,35 +374,31 @@ pub(super) fn by_input(sizes: &Sizes, weight: &[f32], output: &[f32]) -> Vec<f32
         let mut columns = vec![0.0; depth * row_step];
         let turned = Matrix::new(&turned, sizes.outputs, row_step, row_step);
         product(weight, turned, &mut columns, row_step, false, Parallelism::Rayon(0));
-        input.par_chunks_mut(sizes.image()).enumerate().for_each(|(image, pixels)| {
+        return written(length, sizes.image(), |image, pixels| {
             for (channel, plane) in pixels.chunks_mut(sizes.plane()).enumerate() {
                 let columns = &columns[channel * sizes.kernel() * row_step + image * positions..];
                 fold(sizes, plane, columns, row_step, (0, sizes.out_height));
             }
         });
-        return input;
     }
-    input.par_chunks_mut(group.image()).zip(output.par_chunks(group.output())).enumerate().for_each_init(
-        Vec::new,
-        |columns, (index, (input, output))| {
-            let weight = group_weight(sizes, &group, weight, index).transposed();
-            if group.is_pointwise() {
-                let output = Matrix::new(output, group.outputs, positions, positions);
-                product(weight, output, input, positions, false, Parallelism::None);
-                return;
+    written_with(length, group.image(), Vec::new, |columns: &mut Vec<f32>, index, input| {
+        let output = &output[index * group.output()..][..group.output()];
+        let weight = group_weight(sizes, &group, weight, index).transposed();
+        if group.is_pointwise() {
+            let output = Matrix::new(output, group.outputs, positions, positions);
+            product(weight, output, input, positions, false, Parallelism::None);
+            return;
+        }
+        for rows in tiles(&group) {
+            let count = (rows.1 - rows.0) * sizes.out_width;
+            columns.resize(depth * count, 0.0);
+            let part = Matrix::new(&output[rows.0 * sizes.out_width..], group.outputs, count, positions);
+            product(weight, part, columns, count, false, Parallelism::None);
+            for (plane, columns) in input.chunks_mut(sizes.plane()).zip(columns.chunks(sizes.kernel() * count)) {
+                fold(sizes, plane, columns, count, rows);
             }
-            for rows in tiles(&group) {
-                let count = (rows.1 - rows.0) * sizes.out_width;
-                columns.resize(depth * count, 0.0);
-                let part = Matrix::new(&output[rows.0 * sizes.out_width..], group.outputs, count, positions);
-                product(weight, part, columns, count, false, Parallelism::None);
-                for (plane, columns) in input.chunks_mut(sizes.plane()).zip(columns.chunks(sizes.kernel() * count)) {
-                    fold(sizes, plane, columns, count, rows);
-                }
-            }
-        },
-    );
-    input
+        }
+    })
 }
 
 /// Gradient by the weight, `[outputs, inputs / groups, kernel height, kernel width]`.

@@ -5,6 +5,7 @@
 
 #![expect(clippy::inline_always, reason = "what is not inlined is not compiled for the instruction set at hand")]
 
+mod affine;
 mod convolution;
 #[allow(clippy::inline_always, reason = "the loops inside are compiled once for each set of instructions")]
 mod cpu;
@@ -14,13 +15,17 @@ mod grouped;
 mod lanes;
 pub mod mix;
 mod norm;
+mod phases;
+mod pool;
 mod rows;
 pub(crate) mod soft_f1;
 mod values;
 #[allow(clippy::inline_always, reason = "the loops inside are compiled once for each set of instructions")]
 mod winograd;
 
-pub use convolution::{Geometry, convolution};
+pub use affine::After;
+pub use convolution::{Geometry, Then, convolution, convolution_then};
 pub use curve::{Curve, curve, sum_relu};
-pub use norm::{Clamp, Normalised, batch_norm, on_processor, scale_shift};
+pub use norm::{Normalised, batch_norm, on_processor, scale_shift};
+pub use pool::{Window, largest};
 pub use rows::{layer_norm, row_means};

@@ -16,30 +16,9 @@ use burn::tensor::{Device, Shape, Tensor};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::affine::{Affine, After, Ranged, Swish, affines};
 use super::lanes::Lanes;
 use super::values::{tensor, written};
-
-/// What follows a norm. Values that are not numbers pass through, so that they are found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Clamp {
-    /// Nothing.
-    Linear,
-    /// `max(x, 0)`
-    Relu,
-    /// `min(max(x, 0), 6)`
-    Relu6,
-}
-
-impl Clamp {
-    /// The range that passes unchanged; the gradient is zero on its ends and outside, as in PyTorch.
-    fn range(self) -> (f32, f32) {
-        match self {
-            Self::Linear => (f32::NEG_INFINITY, f32::INFINITY),
-            Self::Relu => (0.0, f32::INFINITY),
-            Self::Relu6 => (0.0, 6.0),
-        }
-    }
-}
 
 /// Do tensors of this device lie in the processor's memory, so that the operations here are there for them?
 #[must_use]
@@ -55,7 +34,7 @@ pub(crate) trait NormOps: Backend {
         input: FloatTensor<Self>,
         scale: FloatTensor<Self>,
         shift: FloatTensor<Self>,
-        activation: Clamp,
+        activation: After,
     ) -> FloatTensor<Self>;
 
     /// Its gradients by input, scale and shift.
@@ -64,7 +43,7 @@ pub(crate) trait NormOps: Backend {
         scale: FloatTensor<Self>,
         shift: FloatTensor<Self>,
         output: FloatTensor<Self>,
-        activation: Clamp,
+        activation: After,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
     /// Output, mean and biased variance of each channel.
@@ -73,7 +52,7 @@ pub(crate) trait NormOps: Backend {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         eps: f64,
-        activation: Clamp,
+        activation: After,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
     /// Its gradients by input, weight and bias.
@@ -85,44 +64,13 @@ pub(crate) trait NormOps: Backend {
         variance: FloatTensor<Self>,
         output: FloatTensor<Self>,
         eps: f64,
-        activation: Clamp,
+        activation: After,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 }
 
 fn channel_values(values: Vec<f32>) -> FlexTensor {
     let shape = Shape::new([values.len()]);
     tensor(values, shape)
-}
-
-/// A channel's `x * scale + shift` and what of it passes.
-#[derive(Clone, Copy)]
-struct Affine {
-    scale: f32,
-    shift: f32,
-    low: f32,
-    high: f32,
-}
-
-impl Affine {
-    #[inline(always)]
-    fn value(self, x: f32) -> f32 {
-        // Two plain selections: vector instructions, and what is not a number stays what it is.
-        let y = x * self.scale + self.shift;
-        let y = if y < self.low { self.low } else { y };
-        if y > self.high { self.high } else { y }
-    }
-
-    /// The gradient that arrives before the activation.
-    #[inline(always)]
-    fn passed(self, x: f32, gradient: f32) -> f32 {
-        let y = x * self.scale + self.shift;
-        if y <= self.low || y >= self.high { 0.0 } else { gradient }
-    }
-}
-
-fn affines(scale: &[f32], shift: &[f32], activation: Clamp) -> Vec<Affine> {
-    let (low, high) = activation.range();
-    scale.iter().zip(shift).map(|(&scale, &shift)| Affine { scale, shift, low, high }).collect()
 }
 
 /// Images of channels of planes in one slice.
@@ -146,13 +94,39 @@ impl Planes {
         })
     }
 
-    /// For each channel the sum of `of(channel)(x, y)`.
-    fn sum<F: Fn(f32, f32) -> f32>(&self, x: &[f32], y: &[f32], of: impl Fn(usize) -> F + Sync) -> Vec<f64> {
+    /// A new slice with the channel's function of each value.
+    fn bent<A: Affine>(&self, x: &[f32], affines: &[A]) -> Vec<f32> {
+        self.map(x, x, |channel| {
+            let affine = affines[channel];
+            #[inline(always)]
+            move |x, _| affine.value(x)
+        })
+    }
+
+    /// For each channel the sum of the gradients `y` that arrive before the activation, and of these times `x` less a centre.
+    fn sums<A: Affine>(
+        &self,
+        x: &[f32],
+        y: &[f32],
+        affines: &[A],
+        centre: impl Fn(usize) -> f32 + Sync,
+    ) -> Vec<[f64; 2]> {
         let (plane, channels) = (self.plane, self.channels);
-        (0..channels)
-            .into_par_iter()
-            .map(|channel| Arch::new().dispatch(Sum { x, y, plane, channels, channel, of: of(channel) }))
-            .collect()
+        let sums = |channel| {
+            let (affine, centre) = (affines[channel], centre(channel));
+            Arch::new().dispatch(Sums { x, y, plane, channels, channel, affine, centre })
+        };
+        (0..channels).into_par_iter().map(sums).collect()
+    }
+
+    /// Mean and biased variance of each channel.
+    fn moments(&self, x: &[f32]) -> (Vec<f32>, Vec<f32>) {
+        let (plane, channels) = (self.plane, self.channels);
+        let moments = |channel| {
+            let Moments { count, mean, squares } = Arch::new().dispatch(Measure { x, plane, channels, channel });
+            (single(mean), single(squares / count.max(1.0)))
+        };
+        (0..channels).into_par_iter().map(moments).unzip()
     }
 }
 
@@ -174,28 +148,112 @@ impl<F: Fn(f32, f32) -> f32> WithSimd for Map<'_, F> {
     }
 }
 
-struct Sum<'a, F> {
+struct Sums<'a, A> {
     x: &'a [f32],
     y: &'a [f32],
     plane: usize,
     channels: usize,
     channel: usize,
-    of: F,
+    affine: A,
+    centre: f32,
 }
 
-impl<F: Fn(f32, f32) -> f32> WithSimd for Sum<'_, F> {
-    type Output = f64;
+impl<A: Affine> WithSimd for Sums<'_, A> {
+    type Output = [f64; 2];
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> f64 {
+    fn with_simd<S: Simd>(self, _: S) -> [f64; 2] {
         let (at, image) = (self.channel * self.plane, (self.channels * self.plane).max(1));
-        let mut total = 0.0;
+        let (affine, centre) = (self.affine, self.centre);
+        let mut passed = [0.0; 512];
+        let mut total = [0.0; 2];
         for (x, y) in self.x.chunks(image).zip(self.y.chunks(image)) {
-            let mut sum = Lanes::default();
-            sum.add(&x[at..at + self.plane], &y[at..at + self.plane], &self.of);
-            total += f64::from(sum.total());
+            let (mut plain, mut centred) = (Lanes::default(), Lanes::default());
+            let (x, y) = (&x[at..at + self.plane], &y[at..at + self.plane]);
+            for (x, y) in x.chunks(passed.len()).zip(y.chunks(passed.len())) {
+                let passed = &mut passed[..x.len()];
+                for (passed, (x, y)) in passed.iter_mut().zip(x.iter().zip(y)) {
+                    *passed = affine.passed(*x, *y);
+                }
+                plain.add(
+                    passed,
+                    passed,
+                    #[inline(always)]
+                    |passed, _| passed,
+                );
+                centred.add(
+                    passed,
+                    x,
+                    #[inline(always)]
+                    |passed, x| passed * (x - centre),
+                );
+            }
+            total = [total[0] + f64::from(plain.total()), total[1] + f64::from(centred.total())];
         }
         total
+    }
+}
+
+/// Values whose mean and variance are taken while a core's first-level cache has them.
+const PIECE: usize = 8192;
+
+/// How many values, their mean, and the sum of the squares of their distances from it.
+struct Moments {
+    count: f64,
+    mean: f64,
+    squares: f64,
+}
+
+impl Moments {
+    /// With those of other values (Chan, Golub and LeVeque 1983).
+    #[inline(always)]
+    fn and(self, other: Self) -> Self {
+        let count = self.count + other.count;
+        let apart = other.mean - self.mean;
+        Self {
+            count,
+            mean: self.mean + apart * (other.count / count),
+            squares: self.squares + other.squares + apart * apart * (self.count * other.count / count),
+        }
+    }
+}
+
+struct Measure<'a> {
+    x: &'a [f32],
+    plane: usize,
+    channels: usize,
+    channel: usize,
+}
+
+impl WithSimd for Measure<'_> {
+    type Output = Moments;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Moments {
+        let (at, image) = (self.channel * self.plane, (self.channels * self.plane).max(1));
+        let pieces = self.x.chunks(image).flat_map(|x| x[at..at + self.plane].chunks(PIECE));
+        pieces.fold(Moments { count: 0.0, mean: 0.0, squares: 0.0 }, |all, x| {
+            #[expect(clippy::cast_precision_loss, reason = "thousands")]
+            let count = x.len() as f64;
+            let mut sum = Lanes::default();
+            sum.add(
+                x,
+                x,
+                #[inline(always)]
+                |x, _| x,
+            );
+            let mean = f64::from(sum.total()) / count;
+            let near = single(mean);
+            let mut squares = Lanes::default();
+            squares.add(
+                x,
+                x,
+                #[inline(always)]
+                |x, _| (x - near) * (x - near),
+            );
+            let off = mean - f64::from(near);
+            all.and(Moments { count, mean, squares: f64::from(squares.total()) - count * off * off })
+        })
     }
 }
 
@@ -215,19 +273,20 @@ fn normalising(weight: &[f32], bias: &[f32], mean: &[f32], variance: &[f32], eps
     (scale, shift)
 }
 
+/// The code for an activation: `of!(activation, name(arguments))` is `name::<A>(arguments)` with the type it is compiled for.
+macro_rules! of {
+    ($activation:expr, $name:ident($($argument:expr),*)) => {
+        match $activation {
+            After::Linear | After::Relu | After::Relu6 => $name::<Ranged>($($argument),*),
+            After::Silu => $name::<Swish>($($argument),*),
+        }
+    };
+}
+pub(super) use of;
+
 impl NormOps for Flex {
-    fn scale_shift(input: FlexTensor, scale: FlexTensor, shift: FlexTensor, activation: Clamp) -> FlexTensor {
-        let (input, scale, shift) = (input.to_contiguous(), scale.to_contiguous(), shift.to_contiguous());
-        let (shape, x) = (input.shape(), input.storage::<f32>());
-        let affine = affines(scale.storage(), shift.storage(), activation);
-        tensor(
-            Planes::of(&shape).map(x, x, |channel| {
-                let affine = affine[channel];
-                #[inline(always)]
-                move |x, _| affine.value(x)
-            }),
-            shape,
-        )
+    fn scale_shift(input: FlexTensor, scale: FlexTensor, shift: FlexTensor, activation: After) -> FlexTensor {
+        of!(activation, scaled(input, scale, shift, activation))
     }
 
     fn scale_shift_gradients(
@@ -235,30 +294,9 @@ impl NormOps for Flex {
         scale: FlexTensor,
         shift: FlexTensor,
         output: FlexTensor,
-        activation: Clamp,
+        activation: After,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
-        let (input, output) = (input.to_contiguous(), output.to_contiguous());
-        let (scale, shift) = (scale.to_contiguous(), shift.to_contiguous());
-        let (shape, x, y) = (input.shape(), input.storage::<f32>(), output.storage::<f32>());
-        let planes = Planes::of(&shape);
-        let affine = affines(scale.storage(), shift.storage(), activation);
-        let by_scale = planes.sum(x, y, |channel| {
-            let affine = affine[channel];
-            #[inline(always)]
-            move |x, y| affine.passed(x, y) * x
-        });
-        let by_shift = planes.sum(x, y, |channel| {
-            let affine = affine[channel];
-            #[inline(always)]
-            move |x, y| affine.passed(x, y)
-        });
-        let by_input = planes.map(x, y, |channel| {
-            let affine = affine[channel];
-            #[inline(always)]
-            move |x, y| affine.passed(x, y) * affine.scale
-        });
-        let channels = |sums: Vec<f64>| channel_values(sums.into_iter().map(single).collect());
-        (tensor(by_input, shape), channels(by_scale), channels(by_shift))
+        of!(activation, scaled_gradients(input, scale, shift, output, activation))
     }
 
     fn normalise(
@@ -266,27 +304,9 @@ impl NormOps for Flex {
         weight: FlexTensor,
         bias: FlexTensor,
         eps: f64,
-        activation: Clamp,
+        activation: After,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
-        let (input, weight, bias) = (input.to_contiguous(), weight.to_contiguous(), bias.to_contiguous());
-        let (shape, x) = (input.shape(), input.storage::<f32>());
-        let planes = Planes::of(&shape);
-        let count = count(x.len(), planes.channels);
-        let mean: Vec<f32> = planes.sum(x, x, |_| move |x, _| x).into_iter().map(|sum| single(sum / count)).collect();
-        let squares = planes.sum(x, x, |channel| {
-            let mean = mean[channel];
-            #[inline(always)]
-            move |x, _| (x - mean) * (x - mean)
-        });
-        let variance: Vec<f32> = squares.into_iter().map(|sum| single(sum / count)).collect();
-        let (scale, shift) = normalising(weight.storage(), bias.storage(), &mean, &variance, eps);
-        let affine = affines(&scale, &shift, activation);
-        let output = planes.map(x, x, |channel| {
-            let affine = affine[channel];
-            #[inline(always)]
-            move |x, _| affine.value(x)
-        });
-        (tensor(output, shape), channel_values(mean), channel_values(variance))
+        of!(activation, normalised(input, weight, bias, eps, activation))
     }
 
     fn normalise_gradients(
@@ -297,51 +317,99 @@ impl NormOps for Flex {
         variance: FlexTensor,
         output: FlexTensor,
         eps: f64,
-        activation: Clamp,
+        activation: After,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
-        let (input, output) = (input.to_contiguous(), output.to_contiguous());
-        let (weight, bias) = (weight.to_contiguous(), bias.to_contiguous());
-        let (mean, variance) = (mean.storage::<f32>(), variance.storage::<f32>());
-        let (shape, x, y) = (input.shape(), input.storage::<f32>(), output.storage::<f32>());
-        let planes = Planes::of(&shape);
-        let count = count(x.len(), planes.channels);
-        let (scale, shift) = normalising(weight.storage(), bias.storage(), mean, variance, eps);
-        let affine = affines(&scale, &shift, activation);
-        let by_bias = planes.sum(x, y, |channel| {
-            let affine = affine[channel];
-            #[inline(always)]
-            move |x, y| affine.passed(x, y)
-        });
-        let centred = planes.sum(x, y, |channel| {
-            let affine = affine[channel];
-            let mean = mean[channel];
-            #[inline(always)]
-            move |x, y| affine.passed(x, y) * (x - mean)
-        });
-        // Ioffe and Szegedy 2015, section 3: the mean and the variance depend on every x.
-        let pulls: Vec<(f32, f32)> = by_bias
-            .iter()
-            .zip(&centred)
-            .zip(variance)
-            .map(|((by_bias, centred), variance)| {
-                (single(by_bias / count), single(centred / (f64::from(*variance) + eps) / count))
-            })
-            .collect();
-        let by_input = planes.map(x, y, |channel| {
-            let affine = affine[channel];
-            let mean = mean[channel];
-            let (shared, slope) = pulls[channel];
-            #[inline(always)]
-            move |x, y| affine.scale * (affine.passed(x, y) - shared - (x - mean) * slope)
-        });
-        let by_weight = centred
-            .iter()
-            .zip(variance)
-            .map(|(centred, variance)| single(centred / (f64::from(*variance) + eps).sqrt()))
-            .collect();
-        let by_bias = by_bias.into_iter().map(single).collect();
-        (tensor(by_input, shape), channel_values(by_weight), channel_values(by_bias))
+        of!(activation, normalised_gradients(input, weight, bias, mean, variance, output, eps, activation))
     }
+}
+
+fn scaled<A: Affine>(input: FlexTensor, scale: FlexTensor, shift: FlexTensor, activation: After) -> FlexTensor {
+    let (input, scale, shift) = (input.to_contiguous(), scale.to_contiguous(), shift.to_contiguous());
+    let (shape, x) = (input.shape(), input.storage::<f32>());
+    let affines: Vec<A> = affines(scale.storage(), shift.storage(), activation);
+    tensor(Planes::of(&shape).bent(x, &affines), shape)
+}
+
+fn scaled_gradients<A: Affine>(
+    input: FlexTensor,
+    scale: FlexTensor,
+    shift: FlexTensor,
+    output: FlexTensor,
+    activation: After,
+) -> (FlexTensor, FlexTensor, FlexTensor) {
+    let (input, output) = (input.to_contiguous(), output.to_contiguous());
+    let (scale, shift) = (scale.to_contiguous(), shift.to_contiguous());
+    let (shape, x, y) = (input.shape(), input.storage::<f32>(), output.storage::<f32>());
+    let planes = Planes::of(&shape);
+    let affines: Vec<A> = affines(scale.storage(), shift.storage(), activation);
+    let sums = planes.sums(x, y, &affines, |_| 0.0);
+    let by_input = planes.map(x, y, |channel| {
+        let affine = affines[channel];
+        #[inline(always)]
+        move |x, y| affine.passed(x, y) * affine.scale()
+    });
+    let channels = |of: usize| channel_values(sums.iter().map(|sums| single(sums[of])).collect());
+    (tensor(by_input, shape), channels(1), channels(0))
+}
+
+fn normalised<A: Affine>(
+    input: FlexTensor,
+    weight: FlexTensor,
+    bias: FlexTensor,
+    eps: f64,
+    activation: After,
+) -> (FlexTensor, FlexTensor, FlexTensor) {
+    let (input, weight, bias) = (input.to_contiguous(), weight.to_contiguous(), bias.to_contiguous());
+    let (shape, x) = (input.shape(), input.storage::<f32>());
+    let planes = Planes::of(&shape);
+    let (mean, variance) = planes.moments(x);
+    let (scale, shift) = normalising(weight.storage(), bias.storage(), &mean, &variance, eps);
+    let output = planes.bent::<A>(x, &affines(&scale, &shift, activation));
+    (tensor(output, shape), channel_values(mean), channel_values(variance))
+}
+
+fn normalised_gradients<A: Affine>(
+    input: FlexTensor,
+    weight: FlexTensor,
+    bias: FlexTensor,
+    mean: FlexTensor,
+    variance: FlexTensor,
+    output: FlexTensor,
+    eps: f64,
+    activation: After,
+) -> (FlexTensor, FlexTensor, FlexTensor) {
+    let (input, output) = (input.to_contiguous(), output.to_contiguous());
+    let (weight, bias) = (weight.to_contiguous(), bias.to_contiguous());
+    let (mean, variance) = (mean.storage::<f32>(), variance.storage::<f32>());
+    let (shape, x, y) = (input.shape(), input.storage::<f32>(), output.storage::<f32>());
+    let planes = Planes::of(&shape);
+    let count = count(x.len(), planes.channels);
+    let (scale, shift) = normalising(weight.storage(), bias.storage(), mean, variance, eps);
+    let affines: Vec<A> = affines(&scale, &shift, activation);
+    // by the bias, and of what is centred
+    let sums = planes.sums(x, y, &affines, |channel| mean[channel]);
+    // Ioffe and Szegedy 2015, section 3: the mean and the variance depend on every x.
+    let pulls: Vec<(f32, f32)> = sums
+        .iter()
+        .zip(variance)
+        .map(|([by_bias, centred], variance)| {
+            (single(by_bias / count), single(centred / (f64::from(*variance) + eps) / count))
+        })
+        .collect();
+    let by_input = planes.map(x, y, |channel| {
+        let affine = affines[channel];
+        let mean = mean[channel];
+        let (shared, slope) = pulls[channel];
+        #[inline(always)]
+        move |x, y| affine.scale() * (affine.passed(x, y) - shared - (x - mean) * slope)
+    });
+    let by_weight = sums
+        .iter()
+        .zip(variance)
+        .map(|([_, centred], variance)| single(centred / (f64::from(*variance) + eps).sqrt()))
+        .collect();
+    let by_bias = sums.iter().map(|[by_bias, _]| single(*by_bias)).collect();
+    (tensor(by_input, shape), channel_values(by_weight), channel_values(by_bias))
 }
 
 /// Values a channel, at least one.
@@ -368,12 +436,12 @@ impl<B: NormOps, C: CheckpointStrategy> NormOps for Autodiff<B, C> {
         input: FloatTensor<Self>,
         scale: FloatTensor<Self>,
         shift: FloatTensor<Self>,
-        activation: Clamp,
+        activation: After,
     ) -> FloatTensor<Self> {
         #[derive(Debug)]
         struct ScaleShift;
         impl<B: NormOps> Backward<B, 3> for ScaleShift {
-            type State = ([FloatTensor<B>; 3], Clamp);
+            type State = ([FloatTensor<B>; 3], After);
 
             fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
                 let output = gradients.consume::<B>(&ops.node);
@@ -397,7 +465,7 @@ impl<B: NormOps, C: CheckpointStrategy> NormOps for Autodiff<B, C> {
         scale: FloatTensor<Self>,
         shift: FloatTensor<Self>,
         output: FloatTensor<Self>,
-        activation: Clamp,
+        activation: After,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         // Constants: nothing here is differentiated twice.
         let [input, scale, shift, output] = [input, scale, shift, output].map(Self::inner);
@@ -410,12 +478,12 @@ impl<B: NormOps, C: CheckpointStrategy> NormOps for Autodiff<B, C> {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         eps: f64,
-        activation: Clamp,
+        activation: After,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         #[derive(Debug)]
         struct Normalise;
         impl<B: NormOps> Backward<B, 3> for Normalise {
-            type State = ([FloatTensor<B>; 5], f64, Clamp);
+            type State = ([FloatTensor<B>; 5], f64, After);
 
             fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
                 let output = gradients.consume::<B>(&ops.node);
@@ -448,7 +516,7 @@ impl<B: NormOps, C: CheckpointStrategy> NormOps for Autodiff<B, C> {
         variance: FloatTensor<Self>,
         output: FloatTensor<Self>,
         eps: f64,
-        activation: Clamp,
+        activation: After,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let [input, weight, bias, mean, variance, output] =
             [input, weight, bias, mean, variance, output].map(Self::inner);
@@ -463,7 +531,7 @@ impl<B: NormOps, C: CheckpointStrategy> NormOps for Autodiff<B, C> {
 /// # Shapes
 /// `[images, channels, height, width]`, `[channels]`, `[channels]`; the first is the output's too.
 #[must_use]
-pub fn scale_shift(input: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, activation: Clamp) -> Tensor<4> {
+pub fn scale_shift(input: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, activation: After) -> Tensor<4> {
     let (input, scale, shift) = (input.into_dispatch(), scale.into_dispatch(), shift.into_dispatch());
     Tensor::from_dispatch(Dispatch::scale_shift(input, scale, shift, activation))
 }
@@ -485,7 +553,7 @@ pub struct Normalised {
 /// # Shapes
 /// `[images, channels, height, width]`, `[channels]`, `[channels]`; the first is the output's too.
 #[must_use]
-pub fn batch_norm(input: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>, eps: f64, activation: Clamp) -> Normalised {
+pub fn batch_norm(input: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>, eps: f64, activation: After) -> Normalised {
     let (input, weight, bias) = (input.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
     let (output, mean, variance) = Dispatch::normalise(input, weight, bias, eps, activation);
     Normalised {
@@ -510,11 +578,12 @@ mod tests {
         Tensor::<1>::from_floats(values.as_slice(), &Device::flex().autodiff()).reshape(shape)
     }
 
-    fn composed(input: Tensor<4>, activation: Clamp) -> Tensor<4> {
+    fn composed(input: Tensor<4>, activation: After) -> Tensor<4> {
         match activation {
-            Clamp::Linear => input,
-            Clamp::Relu => burn::tensor::activation::relu(input),
-            Clamp::Relu6 => input.clamp(0.0, 6.0),
+            After::Linear => input,
+            After::Relu => burn::tensor::activation::relu(input),
+            After::Relu6 => input.clamp(0.0, 6.0),
+            After::Silu => burn::tensor::activation::silu(input),
         }
     }
 
@@ -524,7 +593,7 @@ mod tests {
         assert!(gap <= 2e-5 * scale.max(1e-3), "{what}: {gap} of {scale}");
     }
 
-    const ACTIVATIONS: [Clamp; 3] = [Clamp::Linear, Clamp::Relu, Clamp::Relu6];
+    const ACTIVATIONS: [After; 4] = [After::Linear, After::Relu, After::Relu6, After::Silu];
 
     #[test]
     fn scale_and_shift_are_those_of_plain_operations() {
@@ -568,7 +637,7 @@ mod tests {
             let input = Tensor::<1>::from_floats([f32::NAN, 1.0], &Device::flex()).reshape([1, 1, 1, 2]);
             let (one, none) = (Tensor::ones([1], &Device::flex()), Tensor::zeros([1], &Device::flex()));
             let output = scale_shift(input, one, none, activation).into_data().try_to_vec::<f32>().unwrap();
-            assert!(output[0].is_nan() && output[1] > 0.9);
+            assert!(output[0].is_nan() && output[1] > 0.7, "{activation:?}: {output:?}");
         }
     }
 }

@@ -14,15 +14,25 @@ pub(super) fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {
 /// A vector of which `fill` writes each run of `chunk` values, given its number; what it leaves is 0. Zeros are put
 /// where a run is about to be written, not in a pass of one thread over the whole.
 pub(super) fn written(length: usize, chunk: usize, fill: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
+    written_with(length, chunk, || (), |(), number, out| fill(number, out))
+}
+
+/// The same with something besides that `fill` may use and change, new or left from an earlier run.
+pub(super) fn written_with<T>(
+    length: usize,
+    chunk: usize,
+    new: impl Fn() -> T + Sync + Send,
+    fill: impl Fn(&mut T, usize, &mut [f32]) + Sync,
+) -> Vec<f32> {
     let mut values: Vec<f32> = Vec::with_capacity(length);
     let places = &mut values.spare_capacity_mut()[..length];
-    places.par_chunks_mut(chunk.max(1)).enumerate().for_each(|(number, places)| {
+    places.par_chunks_mut(chunk.max(1)).enumerate().for_each_init(new, |besides, (number, places)| {
         for place in places.iter_mut() {
             place.write(0.0);
         }
         #[expect(unsafe_code, reason = "memory is written once instead of twice")]
         // SAFETY: the loop above has written every place.
-        fill(number, unsafe { places.assume_init_mut() });
+        fill(besides, number, unsafe { places.assume_init_mut() });
     });
     #[expect(unsafe_code, reason = "memory is written once instead of twice")]
     // SAFETY: the capacity is at least `length`, and the chunks, which cover `length` places, were all written: a panic

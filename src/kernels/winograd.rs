@@ -11,7 +11,9 @@ use gemm::Parallelism;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::affine::{Finish, Raw};
 use super::cpu::{Matrix, Sizes, product};
+use super::values::{CHUNK, written, written_with};
 
 /// Numbers of a transformed tile.
 const TILE: usize = 16;
@@ -63,6 +65,14 @@ impl Cut {
     fn strips(self, images: usize) -> impl Iterator<Item = (usize, usize)> {
         let all = images * self.rows;
         (0..all).step_by(self.strip).map(move |start| (start, (start + self.strip).min(all)))
+    }
+
+    /// Calls with each image that rows of tiles are of, and its first and last line of outputs among them.
+    fn each_plane(self, sizes: &Sizes, rows: (usize, usize), mut visit: impl FnMut(usize, (usize, usize))) {
+        for image in rows.0 / self.rows..rows.1.div_ceil(self.rows) {
+            let line = |row: usize| (2 * row.saturating_sub(image * self.rows).min(self.rows)).min(sizes.out_height);
+            visit(image, (line(rows.0), line(rows.1)));
+        }
     }
 
     /// A row of tiles as an image of the task and a row in it.
@@ -267,7 +277,7 @@ fn narrowed(d: [[f32; 4]; 4]) -> [[f32; 3]; 3] {
 
 /// All kernels transformed, `[outputs][16][inputs]`; `kernel(output, input)` gives each.
 fn kernels(sizes: &Sizes, kernel: impl Fn(usize, usize) -> [[f32; 3]; 3] + Sync) -> Vec<f32> {
-    super::values::written(sizes.outputs * TILE * sizes.inputs, TILE * sizes.inputs, |output, wide| {
+    written(sizes.outputs * TILE * sizes.inputs, TILE * sizes.inputs, |output, wide| {
         for input in 0..sizes.inputs {
             for (number, value) in widened(kernel(output, input)).as_flattened().iter().enumerate() {
                 wide[number * sizes.inputs + input] = *value;
@@ -290,14 +300,14 @@ struct Scratch {
     pairs: Vec<[f32; 2]>,
 }
 
-/// `[images, outputs, out height, out width]`, of which `output` holds the room.
-pub(super) fn forward(sizes: &Sizes, input: &[f32], weight: &[f32], output: &mut [f32]) {
+/// `[images, outputs, out height, out width]`, finished.
+pub(super) fn forward(sizes: &Sizes, input: &[f32], weight: &[f32], finish: &impl Finish) -> Vec<f32> {
     let kernels = kernels(sizes, |output, input| kernel_at(weight, output * sizes.inputs + input));
-    convolve(sizes, input, &kernels, output);
+    convolve(sizes, input, &kernels, finish)
 }
 
-/// Gradient by the input: the convolution of that by the output with kernels turned round, of which `input` holds the room.
-pub(super) fn by_input(sizes: &Sizes, weight: &[f32], output: &[f32], input: &mut [f32]) {
+/// Gradient by the input: the convolution of that by the output with kernels turned round.
+pub(super) fn by_input(sizes: &Sizes, weight: &[f32], output: &[f32]) -> Vec<f32> {
     let turned = Sizes {
         inputs: sizes.outputs,
         outputs: sizes.inputs,
@@ -313,14 +323,16 @@ pub(super) fn by_input(sizes: &Sizes, weight: &[f32], output: &[f32], input: &mu
         let [[a, b, c], [d, e, f], [g, h, i]] = kernel_at(weight, output * sizes.inputs + input);
         [[i, h, g], [f, e, d], [c, b, a]]
     });
-    convolve(&turned, output, &kernels, input);
+    convolve(&turned, output, &kernels, &Raw)
 }
 
-fn convolve(sizes: &Sizes, input: &[f32], kernels: &[f32], output: &mut [f32]) {
+fn convolve(sizes: &Sizes, input: &[f32], kernels: &[f32], finish: &impl Finish) -> Vec<f32> {
     let cut = Cut::new(sizes);
-    let tasks = output.par_chunks_mut(cut.images * sizes.output()).zip(input.par_chunks(cut.images * sizes.image()));
-    tasks.for_each_init(Scratch::default, |scratch, (output, input)| {
-        for rows in cut.strips(input.len() / sizes.image()) {
+    let (length, chunk) = (sizes.images * sizes.output(), cut.images * sizes.output());
+    written_with(length, chunk, Scratch::default, |scratch, number, output| {
+        let images = output.len() / sizes.output();
+        let input = &input[number * cut.images * sizes.image()..][..images * sizes.image()];
+        for rows in cut.strips(images) {
             let tiles = (rows.1 - rows.0) * cut.columns;
             transform(sizes, cut, input, rows, scratch);
             scratch.products.resize(sizes.outputs * TILE * tiles, 0.0);
@@ -333,10 +345,22 @@ fn convolve(sizes: &Sizes, input: &[f32], kernels: &[f32], output: &mut [f32]) {
             }
             for (channel, products) in scratch.products.chunks_exact(TILE * tiles).enumerate() {
                 let planes = &mut output[channel * sizes.positions()..];
-                Arch::new().dispatch(Outputs { sizes, cut, planes, rows, products, scratch: &mut scratch.pairs });
+                Arch::new().dispatch(Outputs {
+                    sizes,
+                    cut,
+                    planes: &mut *planes,
+                    rows,
+                    products,
+                    scratch: &mut scratch.pairs,
+                });
+                cut.each_plane(sizes, rows, |image, lines| {
+                    let at = image * sizes.output() + lines.0 * sizes.out_width;
+                    let plane = &mut planes[at..at + (lines.1 - lines.0) * sizes.out_width];
+                    finish.run(channel, number * chunk + channel * sizes.positions() + at, plane);
+                });
             }
         }
-    });
+    })
 }
 
 /// Fills `scratch.inputs`, `[inputs][16][tiles]`, of a strip of a task.
@@ -358,7 +382,7 @@ pub(super) fn by_weight(sizes: &Sizes, input: &[f32], output: &[f32]) -> Vec<f32
     };
     // `[16][outputs][inputs]`
     let plane = sizes.outputs * sizes.inputs;
-    super::values::written(9 * plane, 9 * sizes.inputs, |channel, weight| {
+    written(9 * plane, 9 * sizes.inputs, |channel, weight| {
         for (input, kernel) in weight.chunks_exact_mut(9).enumerate() {
             let at = channel * sizes.inputs + input;
             let d = std::array::from_fn(|i| std::array::from_fn(|j| wide[(4 * i + j) * plane + at]));
@@ -401,13 +425,11 @@ fn parts(sizes: &Sizes, input: &[f32], output: &[f32]) -> Vec<f32> {
     let mut parts = parts.into_iter();
     let mut sums = parts.next().unwrap_or_else(|| vec![0.0; TILE * sizes.outputs * sizes.inputs]);
     for part in parts {
-        sums.par_chunks_mut(super::values::CHUNK).zip(part.par_chunks(super::values::CHUNK)).for_each(
-            |(sums, part)| {
-                for (sum, part) in sums.iter_mut().zip(part) {
-                    *sum += part;
-                }
-            },
-        );
+        sums.par_chunks_mut(CHUNK).zip(part.par_chunks(CHUNK)).for_each(|(sums, part)| {
+            for (sum, part) in sums.iter_mut().zip(part) {
+                *sum += part;
+            }
+        });
     }
     sums
 }
@@ -417,16 +439,16 @@ fn whole(sizes: &Sizes, input: &[f32], output: &[f32]) -> Vec<f32> {
     let rows = (0, sizes.images * sizes.out_height.div_ceil(2));
     let cut = Cut { images: sizes.images, strip: rows.1, ..Cut::new(sizes) };
     let tiles = rows.1 * cut.columns;
-    let inputs = super::values::written(sizes.inputs * TILE * tiles, TILE * tiles, |channel, out| {
+    let inputs = written(sizes.inputs * TILE * tiles, TILE * tiles, |channel, out| {
         let planes = &input[channel * sizes.plane()..];
         Arch::new().dispatch(Inputs { sizes, cut, planes, rows, out, scratch: &mut Vec::new() });
     });
-    let pulls = super::values::written(sizes.outputs * TILE * tiles, TILE * tiles, |channel, out| {
+    let pulls = written(sizes.outputs * TILE * tiles, TILE * tiles, |channel, out| {
         let planes = &output[channel * sizes.positions()..];
         Arch::new().dispatch(Pulls { sizes, cut, planes, rows, out, scratch: &mut Vec::new() });
     });
     let plane = sizes.outputs * sizes.inputs;
-    super::values::written(TILE * plane, plane, |number, sums| {
+    written(TILE * plane, plane, |number, sums| {
         let pulls = Matrix::new(&pulls[number * tiles..], sizes.outputs, tiles, TILE * tiles);
         let inputs = Matrix::new(&inputs[number * tiles..], sizes.inputs, tiles, TILE * tiles);
         product(pulls, inputs.transposed(), sums, sizes.inputs, false, Parallelism::None);
@@ -497,8 +519,7 @@ mod tests {
             };
             assert!(fits(&sizes), "{sizes:?}");
             let (input, weight) = (drawn(images * sizes.image(), 1), drawn(sizes.weights(), 2));
-            let mut output = vec![0.0; images * sizes.output()];
-            forward(&sizes, &input, &weight, &mut output);
+            let output = forward(&sizes, &input, &weight, &Raw);
             let truth = plainly(&sizes, &input, &weight);
             let largest = truth.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
             let worst = output.iter().zip(&truth).fold(0.0_f64, |most, (a, b)| most.max((f64::from(*a) - b).abs()));

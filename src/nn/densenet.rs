@@ -131,8 +131,8 @@ impl Layer {
     }
 
     fn forward(&self, input: Tensor<4>, pass: &Pass) -> Tensor<4> {
-        let inner = self.conv1.forward(self.norm1.forward(input, pass.mode, Activation::Relu));
-        self.conv2.forward(self.norm2.forward(inner, pass.mode, Activation::Relu))
+        let first = self.norm1.forward(input, pass.mode, Activation::Relu);
+        self.conv2.forward(self.norm2.after(&self.conv1, first, None, pass.mode, Activation::Relu))
     }
 }
 

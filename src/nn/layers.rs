@@ -6,7 +6,9 @@
 use burn::module::{Module, Param, ParamId};
 use burn::tensor::{Device, Shape, Tensor};
 
-use crate::kernels::{self, Clamp, Curve, Geometry, convolution, curve, on_processor, row_means, scale_shift};
+use crate::kernels::{
+    self, After, Curve, Geometry, Then, convolution, convolution_then, curve, on_processor, row_means, scale_shift,
+};
 
 /// How a convolution or a pool pads its input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,15 +151,29 @@ impl Convolution {
     /// `[images, inputs, height, width]` to `[images, outputs, (height + padding - kernel) / stride + 1, ...]`.
     #[must_use]
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let weight = self.weight.val();
-        let [_, _, height, width] = input.dims();
-        let [_, _, rows, columns] = weight.dims();
-        let padding = [self.padding.of(height, rows, self.stride), self.padding.of(width, columns, self.stride)];
-        let output = convolution(input, weight, Geometry { stride: self.stride, padding, groups: self.groups });
+        let geometry = self.geometry(&input);
+        let output = convolution(input, self.weight.val(), geometry);
         match &self.bias {
             Some(bias) => output + bias.val().reshape([1, -1, 1, 1]),
             None => output,
         }
+    }
+
+    /// The convolution and what follows it in one operation; only for one without a bias, on the processor.
+    pub(super) fn forward_then(&self, input: Tensor<4>, then: Then) -> Tensor<4> {
+        let geometry = self.geometry(&input);
+        convolution_then(input, self.weight.val(), geometry, then)
+    }
+
+    pub(super) fn has_bias(&self) -> bool {
+        self.bias.is_some()
+    }
+
+    fn geometry(&self, input: &Tensor<4>) -> Geometry {
+        let [_, _, height, width] = input.dims();
+        let [_, _, rows, columns] = self.weight.lazy_shape().dims();
+        let padding = [self.padding.of(height, rows, self.stride), self.padding.of(width, columns, self.stride)];
+        Geometry { stride: self.stride, padding, groups: self.groups }
     }
 }
 
@@ -178,22 +194,24 @@ pub enum Activation {
 
 impl Activation {
     /// What a norm does in the same pass, if it is one of those.
-    pub(super) fn clamp(self) -> Option<Clamp> {
+    pub(super) fn after(self) -> Option<After> {
         match self {
-            Self::Linear => Some(Clamp::Linear),
-            Self::Relu => Some(Clamp::Relu),
-            Self::Relu6 => Some(Clamp::Relu6),
-            Self::Silu | Self::Gelu => None,
+            Self::Linear => Some(After::Linear),
+            Self::Relu => Some(After::Relu),
+            Self::Relu6 => Some(After::Relu6),
+            Self::Silu => Some(After::Silu),
+            Self::Gelu => None,
         }
     }
 }
 
-impl From<Clamp> for Activation {
-    fn from(clamp: Clamp) -> Self {
-        match clamp {
-            Clamp::Linear => Self::Linear,
-            Clamp::Relu => Self::Relu,
-            Clamp::Relu6 => Self::Relu6,
+impl From<After> for Activation {
+    fn from(after: After) -> Self {
+        match after {
+            After::Linear => Self::Linear,
+            After::Relu => Self::Relu,
+            After::Relu6 => Self::Relu6,
+            After::Silu => Self::Silu,
         }
     }
 }
@@ -240,7 +258,7 @@ pub(super) fn gated(input: Tensor<4>, gate: Tensor<4>) -> Tensor<4> {
     let gate = gate.reshape([all]);
     let none = gate.zeros_like();
     let planes = input.reshape([1, all, height, width]);
-    scale_shift(planes, gate, none, Clamp::Linear).reshape([images, channels, height, width])
+    scale_shift(planes, gate, none, After::Linear).reshape([images, channels, height, width])
 }
 
 /// Squeeze-and-excitation with the names of SENet.

@@ -101,6 +101,16 @@ impl Pass {
         value
     }
 
+    /// May branches be left out?
+    pub(super) fn drops(&self) -> bool {
+        self.paths.is_some()
+    }
+
+    /// Are the values on the way looked at?
+    pub(super) fn looks(&self) -> bool {
+        self.stages.is_some()
+    }
+
     /// A residual branch (of the network's so many-th block, from 0) before it is added: dropped where the pass says so.
     ///
     /// # Shapes

@@ -13,8 +13,8 @@ use burn::tensor::module::batch_norm_train;
 use burn::tensor::{Device, Tensor};
 
 use super::Mode;
-use super::layers::{Activation, activate, blank, constant};
-use crate::kernels::{Clamp, batch_norm, on_processor, scale_shift};
+use super::layers::{Activation, Convolution, activate, blank, constant};
+use crate::kernels::{After, Then, batch_norm, on_processor, scale_shift, sum_relu};
 
 /// How much of a running statistic each training batch replaces; PyTorch's convention and default.
 const MOMENTUM: f64 = 0.1;
@@ -59,40 +59,71 @@ impl BatchNorm {
     /// `[images, channels, height, width]`, unchanged.
     #[must_use]
     pub fn forward(&self, input: Tensor<4>, mode: Mode, activation: Activation) -> Tensor<4> {
-        let Some(clamp) = activation.clamp() else {
-            return activate(self.clamped(input, mode, Clamp::Linear), activation);
-        };
-        self.clamped(input, mode, clamp)
-    }
-
-    fn clamped(&self, input: Tensor<4>, mode: Mode, clamp: Clamp) -> Tensor<4> {
-        match mode {
-            Mode::Train if self.training.is_enabled() => self.with_batch_statistics(input, clamp),
-            Mode::Train | Mode::Eval => self.with_running_statistics(input, clamp),
+        match activation.after() {
+            Some(after) => self.then(input, mode, after),
+            None => activate(self.then(input, mode, After::Linear), activation),
         }
     }
 
-    fn with_batch_statistics(&self, input: Tensor<4>, clamp: Clamp) -> Tensor<4> {
+    /// A convolution, the norm, what is added, and the activation; in one operation where the norm's statistics stand still.
+    ///
+    /// # Shapes
+    /// As [`Convolution::forward`]; `added` is as large as the output.
+    #[must_use]
+    pub fn after(
+        &self,
+        convolution: &Convolution,
+        input: Tensor<4>,
+        added: Option<Tensor<4>>,
+        mode: Mode,
+        activation: Activation,
+    ) -> Tensor<4> {
+        let still = mode == Mode::Eval || !self.training.is_enabled();
+        if still && on_processor(&input.device()) && !convolution.has_bias() {
+            let (scale, shift) = self.affine();
+            let (activation, rest) = match activation.after() {
+                Some(after) => (after, Activation::Linear),
+                None => (After::Linear, activation),
+            };
+            let then = Then { scale, shift, added, activation };
+            return activate(convolution.forward_then(input, then), rest);
+        }
+        let output = convolution.forward(input);
+        match (added, activation) {
+            (None, _) => self.forward(output, mode, activation),
+            (Some(added), Activation::Relu) => sum_relu(self.forward(output, mode, Activation::Linear), added),
+            (Some(added), _) => activate(self.forward(output, mode, Activation::Linear) + added, activation),
+        }
+    }
+
+    fn then(&self, input: Tensor<4>, mode: Mode, activation: After) -> Tensor<4> {
+        match mode {
+            Mode::Train if self.training.is_enabled() => self.with_batch_statistics(input, activation),
+            Mode::Train | Mode::Eval => self.with_running_statistics(input, activation),
+        }
+    }
+
+    fn with_batch_statistics(&self, input: Tensor<4>, activation: After) -> Tensor<4> {
         let [images, _, height, width] = input.dims();
         let (weight, bias) = (self.weight(), self.bias.val());
         let (output, mean, variance) = if on_processor(&input.device()) {
-            let result = batch_norm(input, weight, bias, self.eps, clamp);
+            let result = batch_norm(input, weight, bias, self.eps, activation);
             (result.output, result.mean, result.variance)
         } else {
             let result = batch_norm_train(input, weight, bias, self.eps);
-            (activate(result.output, clamp.into()), result.mean, result.variance)
+            (activate(result.output, activation.into()), result.mean, result.variance)
         };
         self.running_mean.blend(mean, 1.0);
         self.running_var.blend(variance, unbiased(images * height * width));
         output
     }
 
-    fn with_running_statistics(&self, input: Tensor<4>, clamp: Clamp) -> Tensor<4> {
+    fn with_running_statistics(&self, input: Tensor<4>, activation: After) -> Tensor<4> {
         let (scale, shift) = self.affine();
         if on_processor(&input.device()) {
-            return scale_shift(input, scale, shift, clamp);
+            return scale_shift(input, scale, shift, activation);
         }
-        activate(input * scale.reshape([1, -1, 1, 1]) + shift.reshape([1, -1, 1, 1]), clamp.into())
+        activate(input * scale.reshape([1, -1, 1, 1]) + shift.reshape([1, -1, 1, 1]), activation.into())
     }
 
     fn weight(&self) -> Tensor<1> {

@@ -5,6 +5,7 @@ use burn::tensor::module::{avg_pool2d, max_pool2d};
 use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions, PadMode};
 
 use super::layers::{Padding, global_average};
+use crate::kernels::{Window, largest, on_processor};
 use crate::study::Pooling;
 
 /// What the generalised mean holds every value to be at least.
@@ -79,6 +80,10 @@ impl Pool {
         let sides =
             [self.padding.of(height, self.kernel, self.stride), self.padding.of(width, self.kernel, self.stride)];
         match self.kind {
+            Kind::Largest { outside } if on_processor(&input.device()) && self.kernel <= Window::MOST => {
+                let Self { kernel, stride, ceil, .. } = *self;
+                largest(input, Window { kernel, stride, padding: sides, outside, ceil })
+            }
             Kind::Largest { outside } if outside.is_finite() => {
                 let [(top, bottom), (left, right)] = sides;
                 let padded = input.pad([(top, bottom), (left, right)], PadMode::Constant(outside));

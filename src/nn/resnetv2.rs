@@ -73,10 +73,9 @@ impl ResNetV2 {
             Some(norm) => norm.forward(images, pass.mode, Activation::Linear),
             None => images,
         };
-        let stem = self.stem.conv.forward(images);
         let stem = match &self.stem.norm {
-            Some(norm) => norm.forward(stem, pass.mode, Activation::Relu),
-            None => stem,
+            Some(norm) => norm.after(&self.stem.conv, images, None, pass.mode, Activation::Relu),
+            None => self.stem.conv.forward(images),
         };
         let (mut body, mut index) = (pass.seen("stem", POOL.forward(stem)), 0);
         for (stage, number) in self.stages.iter().zip(0..) {
@@ -140,11 +139,13 @@ impl Block {
             Some(projection) => projection.conv.forward(normalised.clone()),
             None => input,
         };
-        let inner = self.norm2.forward(self.conv1.forward(normalised), pass.mode, Activation::Relu);
-        let mut inner = self.conv2.forward(inner);
-        if let (Some(norm3), Some(conv3)) = (&self.norm3, &self.conv3) {
-            inner = conv3.forward(norm3.forward(inner, pass.mode, Activation::Relu));
-        }
+        let inner = self.norm2.after(&self.conv1, normalised, None, pass.mode, Activation::Relu);
+        let mut inner = match (&self.norm3, &self.conv3) {
+            (Some(norm3), Some(conv3)) => {
+                conv3.forward(norm3.after(&self.conv2, inner, None, pass.mode, Activation::Relu))
+            }
+            _ => self.conv2.forward(inner),
+        };
         if let Some(se) = &self.se {
             inner = se.forward(inner);
         }

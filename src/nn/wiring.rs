@@ -73,6 +73,9 @@ struct Step {
     reads: Vec<(usize, bool)>,
     /// timm's names of the modules whose output this is, where one is worth looking at.
     stages: Vec<String>,
+    /// Of a convolution, how many steps after it can be done with it, since each reads what the one before made and nobody else
+    /// does: its norm, and the sum after that.
+    chain: usize,
 }
 
 /// A network of named layers.
@@ -88,15 +91,36 @@ impl Wired {
     /// `[images, channels, height, width]`, of images to of the last value.
     pub(super) fn forward(&self, images: Tensor<4>, pass: &Pass) -> Tensor<4> {
         let mut values = vec![Some(images)];
-        for step in self.steps.iter() {
-            let read = step.reads.iter().map(|&(number, last)| {
-                let value = values.get_mut(number).map(|value| if last { value.take() } else { value.clone() });
-                value.flatten().expect("invariant: a value is there until its last reader")
-            });
-            let output = self.run(step.operation, read.collect(), pass);
+        let chains = !pass.looks() && !pass.drops();
+        while let Some(step) = self.steps.get(values.len() - 1) {
+            let output = if chains && step.chain > 0 {
+                self.run_chain(values.len() - 1, &mut values, pass)
+            } else {
+                let read = step.reads.iter().map(|read| take(&mut values, *read)).collect();
+                self.run(step.operation, read, pass)
+            };
             values.push(Some(step.stages.iter().fold(output, |output, stage| pass.seen(stage, output))));
         }
         values.pop().flatten().expect("invariant: the last value is never read")
+    }
+
+    /// A convolution and the steps of its chain; what lies between is not there afterwards.
+    fn run_chain(&self, first: usize, values: &mut Vec<Option<Tensor<4>>>, pass: &Pass) -> Tensor<4> {
+        let chain = &self.steps[first..=first + self.steps[first].chain];
+        let input = take(values, chain[0].reads[0]);
+        let added = chain.last().and_then(|step| step.reads.get(1)).map(|read| take(values, *read));
+        values.extend((1..chain.len()).map(|_| None));
+        match (chain[0].operation, chain[1].operation) {
+            (Operation::Convolve(convolution), Operation::Normalise(norm, activation)) => {
+                match (&self.layers[convolution].1, &self.layers[norm].1) {
+                    (Layer::Convolution(convolution), Layer::Norm(norm)) => {
+                        norm.after(convolution, input, added, pass.mode, activation)
+                    }
+                    _ => input,
+                }
+            }
+            _ => input,
+        }
     }
 
     /// Residual branches that drop path may leave out.
@@ -143,6 +167,12 @@ impl Wired {
     }
 }
 
+/// The value that a step reads: the value itself for its last reader.
+fn take(values: &mut [Option<Tensor<4>>], (number, last): (usize, bool)) -> Tensor<4> {
+    let value = values.get_mut(number).map(|value| if last { value.take() } else { value.clone() });
+    value.flatten().expect("invariant: a value is there until its last reader")
+}
+
 /// A network that is being drawn.
 pub(super) struct Sketch {
     layers: Vec<(String, Layer)>,
@@ -162,7 +192,7 @@ impl Sketch {
 
     fn step(&mut self, operation: Operation, reads: &[Value], channels: usize) -> Value {
         let reads = reads.iter().map(|value| (value.number, false)).collect();
-        self.steps.push(Step { operation, reads, stages: Vec::new() });
+        self.steps.push(Step { operation, reads, stages: Vec::new(), chain: 0 });
         Value { number: self.steps.len(), channels }
     }
 
@@ -244,16 +274,41 @@ impl Sketch {
         self.branches = branches;
     }
 
+    /// How many steps after this one can be done with it.
+    fn chain(&self, at: usize, readers: &[usize]) -> usize {
+        let next = |after: usize| {
+            let step = self.steps.get(at + after)?;
+            let alone = readers[at + after] == 1 && step.reads[0].0 == at + after;
+            alone.then_some(step.operation)
+        };
+        match (self.steps[at].operation, next(1)) {
+            (Operation::Convolve(_), Some(Operation::Normalise(_, Activation::Linear))) => {
+                // drop path is none where chains are run
+                let end = if matches!(next(2), Some(Operation::Drop(_))) { 3 } else { 2 };
+                #[expect(clippy::float_cmp, reason = "the very constant 1")]
+                let sum = matches!(next(end), Some(Operation::Add(factor)) if factor == 1.0);
+                if sum { end } else { 1 }
+            }
+            (Operation::Convolve(_), Some(Operation::Normalise(..))) => 1,
+            _ => 0,
+        }
+    }
+
     /// The network; its output is what the last step made.
     pub(super) fn finish(mut self) -> Wired {
         let mut last = vec![None; self.steps.len() + 1];
+        let mut readers = vec![0; self.steps.len() + 1];
         for (at, step) in self.steps.iter().enumerate() {
             for (place, (number, _)) in step.reads.iter().enumerate() {
                 last[*number] = Some((at, place));
+                readers[*number] += 1;
             }
         }
         for (at, place) in last.into_iter().flatten() {
             self.steps[at].reads[place].1 = true;
+        }
+        for at in 0..self.steps.len() {
+            self.steps[at].chain = self.chain(at, &readers);
         }
         Wired { layers: self.layers, steps: self.steps.into(), branches: self.branches }
     }
