@@ -9,6 +9,7 @@ use gemm::Parallelism;
 use rayon::prelude::*;
 
 use super::affine::Finish;
+use super::phases::every;
 use super::values::{written, written_with};
 use super::{grouped, winograd};
 
@@ -204,13 +205,7 @@ fn unfold(sizes: &Sizes, plane: &[f32], columns: &mut [f32], row_step: usize, ro
                 target[..start].fill(0.0);
                 target[end..].fill(0.0);
                 let source = &plane[row * sizes.width + first..(row + 1) * sizes.width];
-                if sizes.stride == 1 {
-                    target[start..end].copy_from_slice(&source[..end - start]);
-                } else {
-                    for (value, read) in target[start..end].iter_mut().zip(source.iter().step_by(sizes.stride)) {
-                        *value = *read;
-                    }
-                }
+                every(sizes.stride, source, &mut target[start..end]);
             }
             at += row_step;
         }

@@ -6,6 +6,7 @@
 #![expect(clippy::inline_always, reason = "what is not inlined is not compiled for the instruction set at hand")]
 
 mod affine;
+mod attention;
 mod convolution;
 #[allow(clippy::inline_always, reason = "the loops inside are compiled once for each set of instructions")]
 mod cpu;
@@ -24,6 +25,7 @@ mod values;
 mod winograd;
 
 pub use affine::After;
+pub use attention::attention;
 pub use convolution::{Geometry, Then, convolution, convolution_then};
 pub use curve::{Curve, curve, sum_relu};
 pub use norm::{Normalised, batch_norm, on_processor, scale_shift};

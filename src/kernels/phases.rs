@@ -69,7 +69,7 @@ impl Layout {
 }
 
 /// The first of every `stride` values, as far as both reach.
-fn every(stride: usize, source: &[f32], target: &mut [f32]) {
+pub(super) fn every(stride: usize, source: &[f32], target: &mut [f32]) {
     match stride {
         1 => {
             let count = source.len().min(target.len());

@@ -19,8 +19,8 @@ use super::values::{CHUNK, written, written_with};
 const TILE: usize = 16;
 /// With fewer channels in or out than this, patches are faster.
 const FEW_CHANNELS: usize = 16;
-/// Transformed floats that a task works on at once: 1.5 MiB, about a core's second-level cache.
-const AT_ONCE: usize = 393_216;
+/// Transformed floats that a task works on at once: 0.9 MiB, a core's second-level cache.
+const AT_ONCE: usize = 229_376;
 /// Fewer tiles than this make poor matrix products.
 const FEW_TILES: usize = 64;
 /// Partial sums of a weight gradient...
@@ -81,7 +81,43 @@ impl Cut {
     }
 }
 
-/// `B^T d B` of the tiles under rows `rows` of one channel: `out` is `[16][tiles]`.
+/// Values side by side: a vector register of the widest machines, several of others.
+const LANES: usize = 16;
+type Lanes = [f32; LANES];
+
+/// `of` in each lane. A plain loop: the library's functions over arrays are not always inlined, and then not compiled for the
+/// instruction set at hand.
+#[inline(always)]
+fn lanes(of: impl Fn(usize) -> f32) -> Lanes {
+    let mut all = [0.0; LANES];
+    for (lane, value) in all.iter_mut().enumerate() {
+        *value = of(lane);
+    }
+    all
+}
+
+/// Every second value, from the first.
+#[inline(always)]
+fn halved(values: &[f32]) -> Lanes {
+    lanes(|lane| values[2 * lane])
+}
+
+/// Room for so many tiles, and for what whole vectors write beyond the last one. An odd number of half vectors: channels that lie a
+/// power of two apart would drive each other out of the cache.
+fn room(tiles: usize) -> usize {
+    ((tiles + LANES).div_ceil(LANES / 2) | 1) * (LANES / 2)
+}
+
+/// Numbers `4 * row` to `4 * row + 3` of a transformed channel.
+fn quarter(out: &mut [f32], row: usize) -> [&mut [f32]; 4] {
+    let step = out.len() / TILE;
+    let mut parts = out[4 * row * step..4 * (row + 1) * step].chunks_exact_mut(step);
+    std::array::from_fn(|_| parts.next().unwrap_or_default())
+}
+
+/// `B^T d B` of the tiles under rows `rows` of one channel: `out` is `[16][room]`.
+///
+/// Rows of tiles are written as whole vectors: what is too much is overwritten by the next row.
 struct Inputs<'a> {
     sizes: &'a Sizes,
     cut: Cut,
@@ -89,7 +125,7 @@ struct Inputs<'a> {
     planes: &'a [f32],
     rows: (usize, usize),
     out: &'a mut [f32],
-    /// Four combined rows, with their zeros left and right.
+    /// Four lines with their zeros left and right, and one that they are combined to.
     scratch: &'a mut Vec<f32>,
 }
 
@@ -99,49 +135,40 @@ impl WithSimd for Inputs<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let Self { sizes, cut, planes, rows, out, scratch } = self;
-        let padded = 2 * cut.columns + 2;
+        let chunks = cut.columns.div_ceil(LANES);
+        let line = 2 * LANES * chunks + LANES;
         scratch.clear();
-        scratch.resize(4 * padded + sizes.width, 0.0);
-        let (combined, zeros) = scratch.split_at_mut(4 * padded);
-        let zeros: &[f32] = zeros;
-        let there = sizes.width.min(padded - sizes.left);
-        let step = out.len() / TILE;
+        scratch.resize(5 * line, 0.0);
+        let (lines, combined) = scratch.split_at_mut(4 * line);
+        let there = sizes.width.min(2 * cut.columns + 2 - sizes.left);
         for row in rows.0..rows.1 {
             let (image, tile_row) = cut.place(row);
             let plane = &planes[image * sizes.image()..][..sizes.plane()];
-            let line = |i: usize| -> &[f32] {
-                let line = (2 * tile_row + i).checked_sub(sizes.top).filter(|line| *line < sizes.height);
-                line.map_or(zeros, |line| &plane[line * sizes.width..(line + 1) * sizes.width])
-            };
-            let [a, b, c, d] = [0, 1, 2, 3].map(|i| &line(i)[..there]);
-            let of = |combined: &mut [f32], x: &[f32], y: &[f32], sign: f32| {
-                for ((out, x), y) in combined[sizes.left..][..there].iter_mut().zip(x).zip(y) {
-                    *out = x + sign * y;
-                }
-            };
-            let mut each = combined.chunks_exact_mut(padded);
-            for (x, y, sign) in [(a, c, -1.0), (b, c, 1.0), (c, b, -1.0), (b, d, -1.0)] {
-                if let Some(combined) = each.next() {
-                    of(combined, x, y, sign);
+            for (number, line) in lines.chunks_exact_mut(line).enumerate() {
+                let line = &mut line[sizes.left..][..there];
+                match (2 * tile_row + number).checked_sub(sizes.top).filter(|number| *number < sizes.height) {
+                    Some(number) => line.copy_from_slice(&plane[number * sizes.width..][..there]),
+                    None => line.fill(0.0),
                 }
             }
             let at = (row - rows.0) * cut.columns;
-            for (number, combined) in combined.chunks_exact(padded).enumerate() {
-                let (pairs, _) = combined.as_chunks::<2>();
-                let (pairs, next) = (&pairs[..cut.columns], &pairs[1..=cut.columns]);
-                let (first, rest) = out[4 * number * step..].split_at_mut(step);
-                let (second, rest) = rest.split_at_mut(step);
-                let (third, fourth) = rest.split_at_mut(step);
-                let first = &mut first[at..at + cut.columns];
-                let second = &mut second[at..at + cut.columns];
-                let third = &mut third[at..at + cut.columns];
-                let fourth = &mut fourth[at..at + cut.columns];
-                for tile in 0..cut.columns {
-                    let ([a, b], [c, d]) = (pairs[tile], next[tile]);
-                    first[tile] = a - c;
-                    second[tile] = b + c;
-                    third[tile] = c - b;
-                    fourth[tile] = b - d;
+            for (number, (x, y, sign)) in
+                [(0, 2, -1.0), (1, 2, 1.0), (2, 1, -1.0), (1, 3, -1.0)].into_iter().enumerate()
+            {
+                let (x, y) = (&lines[x * line..][..line], &lines[y * line..][..line]);
+                for (combined, (x, y)) in combined.iter_mut().zip(x.iter().zip(y)) {
+                    *combined = x + sign * y;
+                }
+                let [first, second, third, fourth] = quarter(out, number);
+                for chunk in 0..chunks {
+                    let pairs = &combined[2 * LANES * chunk..][..2 * LANES + 4];
+                    let (a, b, c, d) =
+                        (halved(&pairs[..32]), halved(&pairs[1..33]), halved(&pairs[2..34]), halved(&pairs[3..]));
+                    let at = at + LANES * chunk;
+                    first[at..at + LANES].copy_from_slice(&lanes(|tile| a[tile] - c[tile]));
+                    second[at..at + LANES].copy_from_slice(&lanes(|tile| b[tile] + c[tile]));
+                    third[at..at + LANES].copy_from_slice(&lanes(|tile| c[tile] - b[tile]));
+                    fourth[at..at + LANES].copy_from_slice(&lanes(|tile| b[tile] - d[tile]));
                 }
             }
         }
@@ -155,10 +182,10 @@ struct Outputs<'a> {
     /// The channel's plane in the task's first image; the next image's is a whole output further.
     planes: &'a mut [f32],
     rows: (usize, usize),
-    /// `[16][tiles]`
+    /// `[16][room]`
     products: &'a [f32],
     /// Two rows of outputs.
-    scratch: &'a mut Vec<[f32; 2]>,
+    scratch: &'a mut Vec<f32>,
 }
 
 impl WithSimd for Outputs<'_> {
@@ -168,39 +195,52 @@ impl WithSimd for Outputs<'_> {
     fn with_simd<S: Simd>(self, _: S) {
         let Self { sizes, cut, planes, rows, products, scratch } = self;
         let step = products.len() / TILE;
-        scratch.resize(2 * cut.columns, [0.0; 2]);
+        let chunks = cut.columns.div_ceil(LANES);
+        let line = 2 * LANES * chunks;
+        scratch.resize(2 * line, 0.0);
         for row in rows.0..rows.1 {
             let (image, tile_row) = cut.place(row);
             let at = (row - rows.0) * cut.columns;
-            let m: [&[f32]; TILE] = std::array::from_fn(|number| &products[number * step + at..][..cut.columns]);
-            let (above, below) = scratch.split_at_mut(cut.columns);
-            for tile in 0..cut.columns {
-                let m = |i: usize, j: usize| m[4 * i + j][tile];
-                let top = |j: usize| m(0, j) + m(1, j) + m(2, j);
-                let bottom = |j: usize| m(1, j) - m(2, j) - m(3, j);
-                above[tile] = [top(0) + top(1) + top(2), top(1) - top(2) - top(3)];
-                below[tile] = [bottom(0) + bottom(1) + bottom(2), bottom(1) - bottom(2) - bottom(3)];
+            for chunk in 0..chunks {
+                let at = at + LANES * chunk;
+                // columns of m, each combined to the two rows of outputs
+                let mut halves = [[[0.0; LANES]; 4]; 2];
+                let [above, below] = &mut halves;
+                for (column, (above, below)) in above.iter_mut().zip(below).enumerate() {
+                    let m = |row: usize| &products[(4 * row + column) * step + at..][..LANES];
+                    let (a, b, c, d) = (m(0), m(1), m(2), m(3));
+                    *above = lanes(|tile| a[tile] + b[tile] + c[tile]);
+                    *below = lanes(|tile| b[tile] - c[tile] - d[tile]);
+                }
+                for (out, [a, b, c, d]) in scratch.chunks_exact_mut(line).zip(&halves) {
+                    let even = lanes(|tile| a[tile] + b[tile] + c[tile]);
+                    let odd = lanes(|tile| b[tile] - c[tile] - d[tile]);
+                    let (pairs, _) = out[2 * LANES * chunk..][..2 * LANES].as_chunks_mut::<2>();
+                    for (tile, pair) in pairs.iter_mut().enumerate() {
+                        *pair = [even[tile], odd[tile]];
+                    }
+                }
             }
             let plane = &mut planes[image * sizes.output()..][..sizes.positions()];
-            for (line, outputs) in [(2 * tile_row, above), (2 * tile_row + 1, below)] {
-                if line < sizes.out_height {
-                    plane[line * sizes.out_width..][..sizes.out_width]
-                        .copy_from_slice(&outputs.as_flattened()[..sizes.out_width]);
+            for (number, outputs) in scratch.chunks_exact(line).enumerate() {
+                let number = 2 * tile_row + number;
+                if number < sizes.out_height {
+                    plane[number * sizes.out_width..][..sizes.out_width].copy_from_slice(&outputs[..sizes.out_width]);
                 }
             }
         }
     }
 }
 
-/// `A y A^T` of rows `rows` of one channel of the gradient by the output, the adjoint of [`Outputs`]: `out` is `[16][tiles]`.
+/// `A y A^T` of rows `rows` of one channel of the gradient by the output, the adjoint of [`Outputs`]: `out` is `[16][room]`.
 struct Pulls<'a> {
     sizes: &'a Sizes,
     cut: Cut,
     planes: &'a [f32],
     rows: (usize, usize),
     out: &'a mut [f32],
-    /// Two rows with a zero at their ends where the side is odd.
-    scratch: &'a mut Vec<[f32; 2]>,
+    /// Two rows with zeros at their ends.
+    scratch: &'a mut Vec<f32>,
 }
 
 impl WithSimd for Pulls<'_> {
@@ -209,86 +249,138 @@ impl WithSimd for Pulls<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let Self { sizes, cut, planes, rows, out, scratch } = self;
-        let step = out.len() / TILE;
+        let chunks = cut.columns.div_ceil(LANES);
+        let line = 2 * LANES * chunks;
         scratch.clear();
-        scratch.resize(2 * cut.columns, [0.0; 2]);
-        let (above, below) = scratch.split_at_mut(cut.columns);
+        scratch.resize(2 * line, 0.0);
         for row in rows.0..rows.1 {
             let (image, tile_row) = cut.place(row);
             let plane = &planes[image * sizes.output()..][..sizes.positions()];
-            for (line, pulls) in [(2 * tile_row, &mut *above), (2 * tile_row + 1, &mut *below)] {
-                let pulls = &mut pulls.as_flattened_mut()[..sizes.out_width];
-                if line < sizes.out_height {
-                    pulls.copy_from_slice(&plane[line * sizes.out_width..][..sizes.out_width]);
+            for (number, pulls) in scratch.chunks_exact_mut(line).enumerate() {
+                let (number, pulls) = (2 * tile_row + number, &mut pulls[..sizes.out_width]);
+                if number < sizes.out_height {
+                    pulls.copy_from_slice(&plane[number * sizes.out_width..][..sizes.out_width]);
                 } else {
                     pulls.fill(0.0);
                 }
             }
+            let (above, below) = scratch.split_at(line);
             let at = (row - rows.0) * cut.columns;
-            let combine: [fn(f32, f32) -> f32; 4] = [|a, _| a, |a, b| a + b, |a, b| a - b, |_, b| -b];
-            for (number, combine) in combine.into_iter().enumerate() {
-                let (first, rest) = out[4 * number * step..].split_at_mut(step);
-                let (second, rest) = rest.split_at_mut(step);
-                let (third, fourth) = rest.split_at_mut(step);
-                let first = &mut first[at..at + cut.columns];
-                let second = &mut second[at..at + cut.columns];
-                let third = &mut third[at..at + cut.columns];
-                let fourth = &mut fourth[at..at + cut.columns];
-                for tile in 0..cut.columns {
-                    let ([a, b], [c, d]) = (above[tile], below[tile]);
-                    let (left, right) = (combine(a, c), combine(b, d));
-                    first[tile] = left;
-                    second[tile] = left + right;
-                    third[tile] = left - right;
-                    fourth[tile] = -right;
+            for (number, [x, y]) in [[1.0, 0.0], [1.0, 1.0], [1.0, -1.0], [0.0, -1.0]].into_iter().enumerate() {
+                let [first, second, third, fourth] = quarter(out, number);
+                for chunk in 0..chunks {
+                    let (above, below) =
+                        (&above[2 * LANES * chunk..][..2 * LANES], &below[2 * LANES * chunk..][..2 * LANES]);
+                    let left = lanes(|tile| x * above[2 * tile] + y * below[2 * tile]);
+                    let right = lanes(|tile| x * above[2 * tile + 1] + y * below[2 * tile + 1]);
+                    let at = at + LANES * chunk;
+                    first[at..at + LANES].copy_from_slice(&left);
+                    second[at..at + LANES].copy_from_slice(&lanes(|tile| left[tile] + right[tile]));
+                    third[at..at + LANES].copy_from_slice(&lanes(|tile| left[tile] - right[tile]));
+                    fourth[at..at + LANES].copy_from_slice(&lanes(|tile| -right[tile]));
                 }
             }
         }
     }
 }
 
-/// `G g G^T` of a kernel.
-fn widened(g: [[f32; 3]; 3]) -> [[f32; 4]; 4] {
-    let wide = |[a, b, c]: [f32; 3]| [a, 0.5 * (a + b + c), 0.5 * (a - b + c), c];
-    let rows = g.map(wide);
-    let mut out = [[0.0; 4]; 4];
-    for column in 0..4 {
-        let of = wide([rows[0][column], rows[1][column], rows[2][column]]);
-        for (row, value) in of.into_iter().enumerate() {
-            out[row][column] = value;
-        }
+/// `G g G^T` of [`LANES`] kernels.
+#[inline(always)]
+fn widened(g: &[Lanes; 9]) -> [Lanes; TILE] {
+    let mut columns = [[[0.0; LANES]; 3]; 4];
+    for column in 0..3 {
+        let (a, b, c) = (&g[column], &g[3 + column], &g[6 + column]);
+        columns[0][column] = *a;
+        columns[1][column] = lanes(|lane| 0.5 * (a[lane] + b[lane] + c[lane]));
+        columns[2][column] = lanes(|lane| 0.5 * (a[lane] - b[lane] + c[lane]));
+        columns[3][column] = *c;
     }
-    out
+    let mut wide = [[0.0; LANES]; TILE];
+    for (wide, [a, b, c]) in wide.as_chunks_mut::<4>().0.iter_mut().zip(&columns) {
+        wide[0] = *a;
+        wide[1] = lanes(|lane| 0.5 * (a[lane] + b[lane] + c[lane]));
+        wide[2] = lanes(|lane| 0.5 * (a[lane] - b[lane] + c[lane]));
+        wide[3] = *c;
+    }
+    wide
 }
 
 /// `G^T d G`, its adjoint.
-fn narrowed(d: [[f32; 4]; 4]) -> [[f32; 3]; 3] {
-    let narrow = |[a, b, c, d]: [f32; 4]| [a + 0.5 * (b + c), 0.5 * (b - c), 0.5 * (b + c) + d];
-    let rows = d.map(narrow);
-    let mut out = [[0.0; 3]; 3];
-    for column in 0..3 {
-        let of = narrow([rows[0][column], rows[1][column], rows[2][column], rows[3][column]]);
-        for (row, value) in of.into_iter().enumerate() {
-            out[row][column] = value;
-        }
+#[inline(always)]
+fn narrowed(d: &[Lanes; TILE]) -> [Lanes; 9] {
+    let mut columns = [[[0.0; LANES]; 4]; 3];
+    for column in 0..4 {
+        let (a, b, c, d) = (&d[column], &d[4 + column], &d[8 + column], &d[12 + column]);
+        columns[0][column] = lanes(|lane| a[lane] + 0.5 * (b[lane] + c[lane]));
+        columns[1][column] = lanes(|lane| 0.5 * (b[lane] - c[lane]));
+        columns[2][column] = lanes(|lane| 0.5 * (b[lane] + c[lane]) + d[lane]);
     }
-    out
+    let mut narrow = [[0.0; LANES]; 9];
+    for (narrow, [a, b, c, d]) in narrow.as_chunks_mut::<3>().0.iter_mut().zip(&columns) {
+        narrow[0] = lanes(|lane| a[lane] + 0.5 * (b[lane] + c[lane]));
+        narrow[1] = lanes(|lane| 0.5 * (b[lane] - c[lane]));
+        narrow[2] = lanes(|lane| 0.5 * (b[lane] + c[lane]) + d[lane]);
+    }
+    narrow
 }
 
-/// All kernels transformed, `[outputs][16][inputs]`; `kernel(output, input)` gives each.
-fn kernels(sizes: &Sizes, kernel: impl Fn(usize, usize) -> [[f32; 3]; 3] + Sync) -> Vec<f32> {
-    written(sizes.outputs * TILE * sizes.inputs, TILE * sizes.inputs, |output, wide| {
-        for input in 0..sizes.inputs {
-            for (number, value) in widened(kernel(output, input)).as_flattened().iter().enumerate() {
-                wide[number * sizes.inputs + input] = *value;
+/// The transformed kernels of one output, `[16][inputs]`; tap `t` of the kernel for an input is at `input * step + taps[t]`.
+struct Widen<'a> {
+    weight: &'a [f32],
+    step: usize,
+    taps: [usize; 9],
+    wide: &'a mut [f32],
+}
+
+impl WithSimd for Widen<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let inputs = self.wide.len() / TILE;
+        for first in (0..inputs).step_by(LANES) {
+            let count = (inputs - first).min(LANES);
+            let mut g = [[0.0; LANES]; 9];
+            for lane in 0..count {
+                let kernel = &self.weight[(first + lane) * self.step..][..9];
+                for (tap, g) in self.taps.iter().zip(&mut g) {
+                    g[lane] = kernel[*tap];
+                }
+            }
+            for (wide, values) in self.wide.chunks_exact_mut(inputs).zip(widened(&g)) {
+                wide[first..first + count].copy_from_slice(&values[..count]);
             }
         }
-    })
+    }
 }
 
-fn kernel_at(weight: &[f32], index: usize) -> [[f32; 3]; 3] {
-    let k = &weight[9 * index..9 * index + 9];
-    [[k[0], k[1], k[2]], [k[3], k[4], k[5]], [k[6], k[7], k[8]]]
+/// The kernels of one output from their transformed gradients, `[16][plane]`, of which this output's begin at `at`.
+struct Narrow<'a> {
+    wide: &'a [f32],
+    at: usize,
+    weight: &'a mut [f32],
+}
+
+impl WithSimd for Narrow<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let plane = self.wide.len() / TILE;
+        for (chunk, kernels) in self.weight.chunks_mut(9 * LANES).enumerate() {
+            let count = kernels.len() / 9;
+            let mut d = [[0.0; LANES]; TILE];
+            for (number, d) in d.iter_mut().enumerate() {
+                d[..count].copy_from_slice(&self.wide[number * plane + self.at + chunk * LANES..][..count]);
+            }
+            let narrow = narrowed(&d);
+            for (lane, kernel) in kernels.chunks_exact_mut(9).enumerate() {
+                for (value, narrow) in kernel.iter_mut().zip(&narrow) {
+                    *value = narrow[lane];
+                }
+            }
+        }
+    }
 }
 
 /// What a task needs besides its data.
@@ -297,12 +389,15 @@ struct Scratch {
     inputs: Vec<f32>,
     products: Vec<f32>,
     lines: Vec<f32>,
-    pairs: Vec<[f32; 2]>,
 }
 
 /// `[images, outputs, out height, out width]`, finished.
 pub(super) fn forward(sizes: &Sizes, input: &[f32], weight: &[f32], finish: &impl Finish) -> Vec<f32> {
-    let kernels = kernels(sizes, |output, input| kernel_at(weight, output * sizes.inputs + input));
+    // `[outputs][16][inputs]`
+    let kernels = written(sizes.outputs * TILE * sizes.inputs, TILE * sizes.inputs, |output, wide| {
+        let weight = &weight[9 * output * sizes.inputs..];
+        Arch::new().dispatch(Widen { weight, step: 9, taps: [0, 1, 2, 3, 4, 5, 6, 7, 8], wide });
+    });
     convolve(sizes, input, &kernels, finish)
 }
 
@@ -319,9 +414,9 @@ pub(super) fn by_input(sizes: &Sizes, weight: &[f32], output: &[f32]) -> Vec<f32
         left: 2 - sizes.left,
         ..*sizes
     };
-    let kernels = kernels(&turned, |input, output| {
-        let [[a, b, c], [d, e, f], [g, h, i]] = kernel_at(weight, output * sizes.inputs + input);
-        [[i, h, g], [f, e, d], [c, b, a]]
+    let kernels = written(sizes.outputs * TILE * sizes.inputs, TILE * sizes.outputs, |input, wide| {
+        let (weight, step) = (&weight[9 * input..], 9 * sizes.inputs);
+        Arch::new().dispatch(Widen { weight, step, taps: [8, 7, 6, 5, 4, 3, 2, 1, 0], wide });
     });
     convolve(&turned, output, &kernels, &Raw)
 }
@@ -334,16 +429,17 @@ fn convolve(sizes: &Sizes, input: &[f32], kernels: &[f32], finish: &impl Finish)
         let input = &input[number * cut.images * sizes.image()..][..images * sizes.image()];
         for rows in cut.strips(images) {
             let tiles = (rows.1 - rows.0) * cut.columns;
+            let step = room(tiles);
             transform(sizes, cut, input, rows, scratch);
-            scratch.products.resize(sizes.outputs * TILE * tiles, 0.0);
+            scratch.products.resize(sizes.outputs * TILE * step, 0.0);
             for number in 0..TILE {
                 let kernel =
                     Matrix::new(&kernels[number * sizes.inputs..], sizes.outputs, sizes.inputs, TILE * sizes.inputs);
-                let inputs = Matrix::new(&scratch.inputs[number * tiles..], sizes.inputs, tiles, TILE * tiles);
-                let products = &mut scratch.products[number * tiles..];
-                product(kernel, inputs, products, TILE * tiles, false, Parallelism::None);
+                let inputs = Matrix::new(&scratch.inputs[number * step..], sizes.inputs, tiles, TILE * step);
+                let products = &mut scratch.products[number * step..];
+                product(kernel, inputs, products, TILE * step, false, Parallelism::None);
             }
-            for (channel, products) in scratch.products.chunks_exact(TILE * tiles).enumerate() {
+            for (channel, products) in scratch.products.chunks_exact(TILE * step).enumerate() {
                 let planes = &mut output[channel * sizes.positions()..];
                 Arch::new().dispatch(Outputs {
                     sizes,
@@ -351,7 +447,7 @@ fn convolve(sizes: &Sizes, input: &[f32], kernels: &[f32], finish: &impl Finish)
                     planes: &mut *planes,
                     rows,
                     products,
-                    scratch: &mut scratch.pairs,
+                    scratch: &mut scratch.lines,
                 });
                 cut.each_plane(sizes, rows, |image, lines| {
                     let at = image * sizes.output() + lines.0 * sizes.out_width;
@@ -363,11 +459,11 @@ fn convolve(sizes: &Sizes, input: &[f32], kernels: &[f32], finish: &impl Finish)
     })
 }
 
-/// Fills `scratch.inputs`, `[inputs][16][tiles]`, of a strip of a task.
+/// Fills `scratch.inputs`, `[inputs][16][room]`, of a strip of a task.
 fn transform(sizes: &Sizes, cut: Cut, input: &[f32], rows: (usize, usize), scratch: &mut Scratch) {
-    let tiles = (rows.1 - rows.0) * cut.columns;
-    scratch.inputs.resize(sizes.inputs * TILE * tiles, 0.0);
-    for (channel, out) in scratch.inputs.chunks_exact_mut(TILE * tiles).enumerate() {
+    let step = room((rows.1 - rows.0) * cut.columns);
+    scratch.inputs.resize(sizes.inputs * TILE * step, 0.0);
+    for (channel, out) in scratch.inputs.chunks_exact_mut(TILE * step).enumerate() {
         let planes = &input[channel * sizes.plane()..];
         Arch::new().dispatch(Inputs { sizes, cut, planes, rows, out, scratch: &mut scratch.lines });
     }
@@ -382,12 +478,8 @@ pub(super) fn by_weight(sizes: &Sizes, input: &[f32], output: &[f32]) -> Vec<f32
     };
     // `[16][outputs][inputs]`
     let plane = sizes.outputs * sizes.inputs;
-    written(9 * plane, 9 * sizes.inputs, |channel, weight| {
-        for (input, kernel) in weight.chunks_exact_mut(9).enumerate() {
-            let at = channel * sizes.inputs + input;
-            let d = std::array::from_fn(|i| std::array::from_fn(|j| wide[(4 * i + j) * plane + at]));
-            kernel.copy_from_slice(narrowed(d).as_flattened());
-        }
+    written(9 * plane, 9 * sizes.inputs, |output, weight| {
+        Arch::new().dispatch(Narrow { wide: &wide, at: output * sizes.inputs, weight });
     })
 }
 
@@ -405,16 +497,16 @@ fn parts(sizes: &Sizes, input: &[f32], output: &[f32]) -> Vec<f32> {
             {
                 for rows in cut.strips(input.len() / sizes.image()) {
                     let tiles = (rows.1 - rows.0) * cut.columns;
+                    let step = room(tiles);
                     transform(sizes, cut, input, rows, scratch);
-                    scratch.products.resize(sizes.outputs * TILE * tiles, 0.0);
-                    for (channel, out) in scratch.products.chunks_exact_mut(TILE * tiles).enumerate() {
+                    scratch.products.resize(sizes.outputs * TILE * step, 0.0);
+                    for (channel, out) in scratch.products.chunks_exact_mut(TILE * step).enumerate() {
                         let planes = &output[channel * sizes.positions()..];
-                        Arch::new().dispatch(Pulls { sizes, cut, planes, rows, out, scratch: &mut scratch.pairs });
+                        Arch::new().dispatch(Pulls { sizes, cut, planes, rows, out, scratch: &mut scratch.lines });
                     }
                     for (number, sums) in sums.chunks_exact_mut(sizes.outputs * sizes.inputs).enumerate() {
-                        let pulls =
-                            Matrix::new(&scratch.products[number * tiles..], sizes.outputs, tiles, TILE * tiles);
-                        let inputs = Matrix::new(&scratch.inputs[number * tiles..], sizes.inputs, tiles, TILE * tiles);
+                        let pulls = Matrix::new(&scratch.products[number * step..], sizes.outputs, tiles, TILE * step);
+                        let inputs = Matrix::new(&scratch.inputs[number * step..], sizes.inputs, tiles, TILE * step);
                         product(pulls, inputs.transposed(), sums, sizes.inputs, true, Parallelism::None);
                     }
                 }
@@ -439,18 +531,19 @@ fn whole(sizes: &Sizes, input: &[f32], output: &[f32]) -> Vec<f32> {
     let rows = (0, sizes.images * sizes.out_height.div_ceil(2));
     let cut = Cut { images: sizes.images, strip: rows.1, ..Cut::new(sizes) };
     let tiles = rows.1 * cut.columns;
-    let inputs = written(sizes.inputs * TILE * tiles, TILE * tiles, |channel, out| {
+    let step = room(tiles);
+    let inputs = written(sizes.inputs * TILE * step, TILE * step, |channel, out| {
         let planes = &input[channel * sizes.plane()..];
         Arch::new().dispatch(Inputs { sizes, cut, planes, rows, out, scratch: &mut Vec::new() });
     });
-    let pulls = written(sizes.outputs * TILE * tiles, TILE * tiles, |channel, out| {
+    let pulls = written(sizes.outputs * TILE * step, TILE * step, |channel, out| {
         let planes = &output[channel * sizes.positions()..];
         Arch::new().dispatch(Pulls { sizes, cut, planes, rows, out, scratch: &mut Vec::new() });
     });
     let plane = sizes.outputs * sizes.inputs;
     written(TILE * plane, plane, |number, sums| {
-        let pulls = Matrix::new(&pulls[number * tiles..], sizes.outputs, tiles, TILE * tiles);
-        let inputs = Matrix::new(&inputs[number * tiles..], sizes.inputs, tiles, TILE * tiles);
+        let pulls = Matrix::new(&pulls[number * step..], sizes.outputs, tiles, TILE * step);
+        let inputs = Matrix::new(&inputs[number * step..], sizes.inputs, tiles, TILE * step);
         product(pulls, inputs.transposed(), sums, sizes.inputs, false, Parallelism::None);
     })
 }

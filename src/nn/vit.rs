@@ -12,7 +12,7 @@ use super::Pass;
 use super::layers::{Convolution, LayerNorm, Linear, Padding, blank, conv};
 use super::pool::pooled;
 use crate::catalog::backbones::VisionTransformer as Shape;
-use crate::kernels::{Curve, curve};
+use crate::kernels::{Curve, attention, curve, on_processor};
 use crate::study::Pooling;
 
 /// Of the layer norms; torch's default is another.
@@ -146,7 +146,11 @@ impl Attention {
     fn forward(&self, input: Tensor<3>) -> Tensor<3> {
         let [images, tokens, width] = input.dims();
         let each = width / self.heads;
-        let all = self.qkv.forward(input).reshape([images, tokens, 3, self.heads, each]).permute([2, 0, 3, 1, 4]);
+        let all = self.qkv.forward(input);
+        if on_processor(&all.device()) {
+            return self.proj.forward(attention(all, self.heads));
+        }
+        let all = all.reshape([images, tokens, 3, self.heads, each]).permute([2, 0, 3, 1, 4]);
         let part = |number| all.clone().narrow(0, number, 1).reshape([images, self.heads, tokens, each]);
         let (query, key, value) = (part(0), part(1), part(2));
         #[expect(clippy::cast_precision_loss, reason = "a few dozen numbers a head")]
