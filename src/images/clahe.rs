@@ -4,12 +4,11 @@
 //! sum becomes a table of 256 levels; a pixel's value is interpolated between the tables of the four nearest tile
 //! centres (Zuiderveld 1994). Rounding, the dealing of the remainder and the border follow OpenCV, in `f32`.
 
-use super::{Pixels, level};
+use pulp::{Arch, Simd, WithSimd};
+
+use super::Pixels;
 
 type Table = [u8; 256];
-
-/// Pixels that are worked on together, so that the compiler can use vectors.
-const TOGETHER: usize = 16;
 
 /// Equalises each channel by itself. `clip` above 0 (at 0 nothing is clipped), `tiles` from 1.
 pub(super) fn clahe(mut pixels: Pixels, clip: f64, tiles: u32) -> Pixels {
@@ -17,13 +16,13 @@ pub(super) fn clahe(mut pixels: Pixels, clip: f64, tiles: u32) -> Pixels {
     let channels = usize::from(pixels.channels);
     let tiles = tiles as usize;
     if channels == 1 {
-        pixels.data = equalise(&pixels.data, width, height, clip, tiles);
+        equalise(&mut pixels.data, (width, height), clip, tiles);
         return pixels;
     }
     for channel in 0..channels {
-        let plane: Vec<u8> = pixels.data.iter().skip(channel).step_by(channels).copied().collect();
-        let equalised = equalise(&plane, width, height, clip, tiles);
-        for (to, from) in pixels.data.iter_mut().skip(channel).step_by(channels).zip(equalised) {
+        let mut plane: Vec<u8> = pixels.data.iter().skip(channel).step_by(channels).copied().collect();
+        equalise(&mut plane, (width, height), clip, tiles);
+        for (to, from) in pixels.data.iter_mut().skip(channel).step_by(channels).zip(plane) {
             *to = from;
         }
     }
@@ -31,84 +30,102 @@ pub(super) fn clahe(mut pixels: Pixels, clip: f64, tiles: u32) -> Pixels {
 }
 
 /// `plane` has `width * height` levels.
-#[expect(clippy::cast_precision_loss, reason = "sides of at most 16,384 are exact in f32")]
-fn equalise(plane: &[u8], width: usize, height: usize, clip: f64, tiles: usize) -> Vec<u8> {
+fn equalise(plane: &mut [u8], size: (usize, usize), clip: f64, tiles: usize) {
     // Where one side does not divide, OpenCV adds to *both*, a whole `tiles` to the one that does.
-    let divides = width.is_multiple_of(tiles) && height.is_multiple_of(tiles);
+    let divides = size.0.is_multiple_of(tiles) && size.1.is_multiple_of(tiles);
     let padded = |length: usize| if divides { length } else { length + tiles - length % tiles };
-    let (tile_width, tile_height) = (padded(width) / tiles, padded(height) / tiles);
-    let tables = tables(plane, (width, height), (tile_width, tile_height), clip, tiles);
+    let tile = (padded(size.0) / tiles, padded(size.1) / tiles);
+    Arch::new().dispatch(Equalise { plane, size, tile, clip, tiles });
+}
 
-    let across: Vec<Between> = (0..width).map(|x| Between::new(x, 1.0 / tile_width as f32, tiles)).collect();
-    let strips: Vec<&[Between]> = across.chunk_by(|a, b| (a.first, a.second) == (b.first, b.second)).collect();
-    let mut corners: Vec<Corners> = Vec::new();
-    let mut between = None;
-    let mut result = vec![0; plane.len()];
-    for ((y, row), mut out) in plane.chunks_exact(width).enumerate().zip(result.chunks_exact_mut(width)) {
-        let down = Between::new(y, 1.0 / tile_height as f32, tiles);
-        if between.replace((down.first, down.second)) != Some((down.first, down.second)) {
-            let (above, below) = (&tables[down.first * tiles..][..tiles], &tables[down.second * tiles..][..tiles]);
-            let strip = |strip: &&[Between]| {
-                let (first, second) = (strip[0].first, strip[0].second);
-                corners_of([&above[first], &above[second], &below[first], &below[second]])
-            };
-            corners = strips.iter().map(strip).collect();
-        }
-        let mut row = row;
-        for (strip, corners) in strips.iter().zip(&corners) {
-            let (values, rest) = row.split_at(strip.len());
-            let (to, after) = out.split_at_mut(strip.len());
-            interpolate(values, to, strip, corners, &down);
-            (row, out) = (rest, after);
+/// The work, compiled for each kind of vectors there is.
+struct Equalise<'a> {
+    plane: &'a mut [u8],
+    size: (usize, usize),
+    tile: (usize, usize),
+    clip: f64,
+    tiles: usize,
+}
+
+impl WithSimd for Equalise<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let tables = tables(self.plane, self.size, self.tile, self.clip, self.tiles);
+        let across: Vec<Between> = (0..self.size.0).map(|x| Between::new(x, self.tile.0, self.tiles)).collect();
+        let [first, second] = [|x: &Between| x.weight_first, |x: &Between| x.weight_second]
+            .map(|weight| across.iter().map(weight).collect::<Vec<f32>>());
+        let strips: Vec<&[Between]> = across.chunk_by(Between::alike).collect();
+        let mut corners: Vec<Corners> = Vec::with_capacity(strips.len());
+        let mut levels = vec![0; self.size.0];
+        let mut last = None;
+        for (y, row) in self.plane.chunks_exact_mut(self.size.0).enumerate() {
+            let down = Between::new(y, self.tile.1, self.tiles);
+            if !last.is_some_and(|last| down.alike(&last)) {
+                corners.clear();
+                corners.extend(strips.iter().map(|strip| {
+                    let table = |row: usize, column: usize| &tables[row * self.tiles + column];
+                    let [left, right] = [strip[0].first, strip[0].second];
+                    corners_of([
+                        table(down.first, left),
+                        table(down.first, right),
+                        table(down.second, left),
+                        table(down.second, right),
+                    ])
+                }));
+            }
+            let (mut from, mut to) = (&*row, levels.as_mut_slice());
+            for (strip, corners) in strips.iter().zip(&corners) {
+                let (values, rest) = from.split_at(strip.len());
+                let (levels, after) = to.split_at_mut(strip.len());
+                for (level, value) in levels.iter_mut().zip(values) {
+                    *level = corners[usize::from(*value)];
+                }
+                (from, to) = (rest, after);
+            }
+            blend(row, &levels, [&first, &second], &down);
+            last = Some(down);
         }
     }
-    result
 }
 
 /// What a level becomes in four tiles, a byte each: above first and second, below first and second.
 type Corners = [u32; 256];
 
-fn corners_of(tables: [&Table; 4]) -> Corners {
-    std::array::from_fn(|level| u32::from_le_bytes(tables.map(|table| table[level])))
+#[inline(always)]
+fn corners_of([one, two, three, four]: [&Table; 4]) -> Corners {
+    let mut corners = [0; 256];
+    for ((corners, (one, two)), (three, four)) in
+        corners.iter_mut().zip(one.iter().zip(two)).zip(three.iter().zip(four))
+    {
+        *corners = u32::from_le_bytes([*one, *two, *three, *four]);
+    }
+    corners
 }
 
-/// A row's pixels between the same four tiles.
-fn interpolate(values: &[u8], to: &mut [u8], across: &[Between], corners: &Corners, down: &Between) {
-    let pieces = values.chunks(TOGETHER).zip(to.chunks_mut(TOGETHER)).zip(across.chunks(TOGETHER));
-    for ((values, to), across) in pieces {
-        let mut levels = [0_u32; TOGETHER];
-        let mut weights = [[0.0_f32; TOGETHER]; 2];
-        for (level, value) in levels.iter_mut().zip(values) {
-            *level = corners[usize::from(*value)];
-        }
-        let [first, second] = &mut weights;
-        for ((first, second), x) in first.iter_mut().zip(second).zip(across) {
-            (*first, *second) = (x.weight_first, x.weight_second);
-        }
-        for (to, level) in to.iter_mut().zip(blend(&levels, &weights, down)) {
-            *to = level;
-        }
+/// A row at once, with nothing that depends on a value.
+#[expect(clippy::cast_precision_loss, clippy::cast_possible_wrap, reason = "bytes")]
+#[inline(always)]
+fn blend(row: &mut [u8], levels: &[u32], [first, second]: [&[f32]; 2], down: &Between) {
+    for ((to, levels), (first, second)) in row.iter_mut().zip(levels).zip(first.iter().zip(second)) {
+        let corner = |shift: u32| (levels >> shift & 0xFF) as i32 as f32;
+        let upper = corner(0) * first + corner(8) * second;
+        let lower = corner(16) * first + corner(24) * second;
+        *to = rounded(upper * down.weight_first + lower * down.weight_second);
     }
 }
 
-/// All at once, with nothing that depends on a value.
-#[expect(clippy::cast_precision_loss, clippy::cast_possible_wrap, reason = "bytes")]
-fn blend(levels: &[u32; TOGETHER], [first, second]: &[[f32; TOGETHER]; 2], down: &Between) -> [u8; TOGETHER] {
-    std::array::from_fn(|at| {
-        let corner = |shift: u32| (levels[at] >> shift & 0xFF) as i32 as f32;
-        let upper = corner(0) * first[at] + corner(8) * second[at];
-        let lower = corner(16) * first[at] + corner(24) * second[at];
-        rounded(upper * down.weight_first + lower * down.weight_second)
-    })
-}
-
-/// The nearest whole number of 0 to 255, halves to even: beyond 1.5 * 2^23 the last bits of an `f32` are the whole number.
+/// The nearest whole number of 0 to 255, halves to even as OpenCV's `cvRound`: beyond 1.5 * 2^23 the last bits of an
+/// `f32` are the whole number.
 #[expect(clippy::cast_possible_truncation, reason = "the last byte is meant")]
+#[inline(always)]
 fn rounded(value: f32) -> u8 {
     (value + 12_582_912.0).to_bits() as u8
 }
 
 /// The two tiles a place lies between, along one axis.
+#[derive(Debug, Clone, Copy)]
 struct Between {
     first: usize,
     second: usize,
@@ -121,19 +138,26 @@ impl Between {
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "tile numbers: small, and negative ones are meant to become 0"
+        reason = "places and tile numbers: small, and negative ones are meant to become 0"
     )]
-    fn new(place: usize, inverse_length: f32, tiles: usize) -> Self {
-        let position = place as f32 * inverse_length - 0.5;
+    #[inline(always)]
+    fn new(place: usize, length: usize, tiles: usize) -> Self {
+        let position = place as f32 * (1.0 / length as f32) - 0.5;
         let before = position.floor();
         let weight_second = position - before;
         let first = (before.max(0.0) as usize).min(tiles - 1);
         let second = ((before + 1.0) as usize).min(tiles - 1);
         Self { first, second, weight_first: 1.0 - weight_second, weight_second }
     }
+
+    /// Between the same two?
+    fn alike(&self, other: &Self) -> bool {
+        (self.first, self.second) == (other.first, other.second)
+    }
 }
 
-/// One table a tile, row by row.
+/// One table a tile, row by row. Here and below sums wrap in name only, for vectors: none is more than a picture's pixels.
+#[inline(always)]
 fn tables(plane: &[u8], size: (usize, usize), tile: (usize, usize), clip: f64, tiles: usize) -> Vec<Table> {
     let area = tile.0 * tile.1;
     let mut tables = Vec::with_capacity(tiles * tiles);
@@ -148,20 +172,27 @@ fn tables(plane: &[u8], size: (usize, usize), tile: (usize, usize), clip: f64, t
                     counts[0][usize::from(row[mirrored(x, size.0)])] += 1;
                 }
             }
-            let mut histogram = std::array::from_fn(|level| counts.iter().map(|counts| counts[level]).sum());
+            let [mut histogram, others @ ..] = counts;
+            for counts in &others {
+                for (total, count) in histogram.iter_mut().zip(counts) {
+                    *total = total.wrapping_add(*count);
+                }
+            }
             clip_histogram(&mut histogram, area, clip);
-            tables.push(table(&histogram, area));
+            tables.push(table(histogram, area));
         }
     }
     tables
 }
 
 /// Counts levels in four histograms by turns: neighbours are often equal, and one count would wait for the other.
+#[inline(always)]
 fn count(values: &[u8], counts: &mut [[u32; 256]; 4]) {
     let (fours, rest) = values.as_chunks::<4>();
     for four in fours {
         for (counts, value) in counts.iter_mut().zip(four) {
-            counts[usize::from(*value)] += 1;
+            let count = &mut counts[usize::from(*value)];
+            *count = count.wrapping_add(1);
         }
     }
     for value in rest {
@@ -185,44 +216,49 @@ fn mirrored(place: usize, length: usize) -> usize {
     clippy::cast_sign_loss,
     reason = "a share of a tile's area; `as` truncates as OpenCV's cast to int does"
 )]
+#[inline(always)]
 fn clip_histogram(histogram: &mut [u32; 256], area: usize, clip: f64) {
     if clip <= 0.0 {
         return;
     }
     let limit = ((clip * area as f64 / 256.0) as u32).max(1);
-    let mut clipped = 0;
+    let mut clipped = 0_u32;
     for count in histogram.iter_mut() {
-        clipped += count.saturating_sub(limit);
+        clipped = count.saturating_sub(limit).wrapping_add(clipped);
         *count = (*count).min(limit);
     }
     let each = clipped / 256;
-    let mut rest = (clipped % 256) as usize;
     for count in histogram.iter_mut() {
-        *count += each;
+        *count = count.wrapping_add(each);
     }
-    if let Some(step) = 256usize.checked_div(rest) {
-        for count in histogram.iter_mut().step_by(step.max(1)) {
-            if rest == 0 {
-                break;
-            }
-            *count += 1;
-            rest -= 1;
-        }
+    // so many steps end within the 256 levels
+    let rest = (clipped % 256) as usize;
+    let step = 256_usize.checked_div(rest).unwrap_or(1);
+    for count in histogram.iter_mut().step_by(step).take(rest) {
+        *count = count.wrapping_add(1);
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "OpenCV's own arithmetic, in f32")]
-fn table(histogram: &[u32; 256], area: usize) -> Table {
+/// The running sum, spread over 0 to 255.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_wrap,
+    reason = "OpenCV's own arithmetic, in f32; pixels are few"
+)]
+#[inline(always)]
+fn table(mut histogram: [u32; 256], area: usize) -> Table {
     let scale = 255.0 / area as f32;
-    let mut sum = 0u32;
-    histogram.map(|count| {
-        sum += count;
-        level(sum as f32 * scale)
-    })
+    let mut sum = 0_u32;
+    for count in &mut histogram {
+        sum = count.wrapping_add(sum);
+        *count = sum;
+    }
+    histogram.map(|sum| rounded(sum as i32 as f32 * scale))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::level;
     use super::*;
 
     #[test]

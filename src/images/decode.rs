@@ -8,11 +8,17 @@
 //! 12-bit picture in a 16-bit file comes out dark); palettes become colour; alpha is left out and nothing is put
 //! behind it, as Pillow's `convert("RGB")` does; colour profiles, gamma and EXIF rotation are not looked at.
 
+use std::borrow::Cow;
 use std::fmt;
-use std::io::Cursor;
+use std::io::{Cursor, ErrorKind};
 
-use image::codecs::{jpeg::JpegDecoder, png::PngDecoder};
-use image::{ColorType, ImageDecoder, Limits};
+use memchr::memchr;
+use png::{ColorType, DecodingError, Transformations};
+use zune_core::bytestream::ZCursor;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::errors::DecodeErrors;
 
 use super::Pixels;
 
@@ -21,7 +27,7 @@ pub const MAX_SIDE: u32 = 16_384;
 /// The most pixels that are decoded.
 pub const MAX_PIXELS: u64 = 100_000_000;
 /// The most bytes a decoder may ask for, its result included.
-const BUDGET: u64 = 400 << 20;
+const BUDGET: usize = 400 << 20;
 
 /// Why a file gives no picture, in the user's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +84,8 @@ impl Header {
         if pixels == 0 {
             return Err(ImageError::Damaged(format!("{width} x {height} pixels")));
         }
-        if width > MAX_SIDE || height > MAX_SIDE || pixels > MAX_PIXELS || pixels.saturating_mul(bytes) > BUDGET {
+        if width > MAX_SIDE || height > MAX_SIDE || pixels > MAX_PIXELS || pixels.saturating_mul(bytes) > BUDGET as u64
+        {
             return Err(ImageError::TooLarge { width, height });
         }
         Ok(())
@@ -125,18 +132,15 @@ pub fn decode(bytes: &[u8]) -> Result<Pixels, ImageError> {
     if bytes.is_empty() {
         return Err(ImageError::Empty);
     }
-    if let Some(rest) = bytes.strip_prefix(PNG) {
-        let (header, picture) = png_picture(rest)?;
+    if bytes.starts_with(PNG) {
+        let (header, picture) = png_picture(bytes)?;
         header.allowed()?;
-        let decoder = PngDecoder::with_limits(Cursor::new(picture), limits()).map_err(plain)?;
-        return read(decoder, header);
+        return png(&picture, header);
     }
     if bytes.starts_with(JPEG) {
         let header = jpeg_header(bytes)?;
         header.allowed()?;
-        let mut decoder = JpegDecoder::new(Cursor::new(bytes)).map_err(plain)?;
-        decoder.set_limits(limits()).map_err(plain)?;
-        return read(decoder, header);
+        return jpeg(bytes, header);
     }
     // The beginning of a magic number is a file that was cut short there.
     if PNG.starts_with(bytes) || JPEG.starts_with(bytes) {
@@ -145,72 +149,80 @@ pub fn decode(bytes: &[u8]) -> Result<Pixels, ImageError> {
     Err(ImageError::NotAnImage)
 }
 
-fn limits() -> Limits {
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_SIDE);
-    limits.max_image_height = Some(MAX_SIDE);
-    limits.max_alloc = Some(BUDGET);
-    limits
-}
-
-fn plain(error: image::ImageError) -> ImageError {
-    match error {
-        image::ImageError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => ImageError::Truncated,
-        image::ImageError::Unsupported(what) => ImageError::Unsupported(what.to_string()),
-        image::ImageError::Limits(_) => ImageError::Damaged("it wants more memory than its size explains".to_owned()),
-        image::ImageError::Decoding(_)
-        | image::ImageError::Encoding(_)
-        | image::ImageError::Parameter(_)
-        | image::ImageError::IoError(_) => ImageError::Damaged(error.to_string()),
+fn png(picture: &[u8], header: Header) -> Result<Pixels, ImageError> {
+    let plain = |error| match error {
+        DecodingError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => ImageError::Truncated,
+        DecodingError::LimitsExceeded => ImageError::Damaged("it wants more memory than its size explains".to_owned()),
+        DecodingError::IoError(_) | DecodingError::Format(_) | DecodingError::Parameter(_) => {
+            ImageError::Damaged(error.to_string())
+        }
+    };
+    let mut decoder = png::Decoder::new_with_limits(Cursor::new(picture), png::Limits { bytes: BUDGET });
+    decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
+    let mut reader = decoder.read_info().map_err(plain)?;
+    let (width, height) = reader.info().size();
+    // (channels after decoding, channels kept)
+    let (samples, channels) = match reader.output_color_type().0 {
+        ColorType::Grayscale => (1, 1),
+        ColorType::GrayscaleAlpha => (2, 1),
+        ColorType::Rgb | ColorType::Indexed => (3, 3),
+        ColorType::Rgba => (4, 3),
+    };
+    let mut data = room(header, width, height, samples)?;
+    reader.next_frame(&mut data).map_err(plain)?;
+    if samples != channels {
+        keep_first(&mut data, samples, channels);
     }
+    whole(header, channels, data)
 }
 
-fn read(decoder: impl ImageDecoder, header: Header) -> Result<Pixels, ImageError> {
-    if decoder.dimensions() != (header.width, header.height) {
+fn jpeg(bytes: &[u8], header: Header) -> Result<Pixels, ImageError> {
+    let plain = |error: DecodeErrors| {
+        if let DecodeErrors::Unsupported(what) = error {
+            return ImageError::Unsupported(format!("{what:?}"));
+        }
+        ImageError::Damaged(error.to_string())
+    };
+    let side = MAX_SIDE as usize;
+    let options = DecoderOptions::default().set_strict_mode(false).set_max_width(side).set_max_height(side);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    decoder.decode_headers().map_err(plain)?;
+    let grey = decoder.input_colorspace() == Some(ColorSpace::Luma);
+    let (space, channels) = if grey { (ColorSpace::Luma, 1) } else { (ColorSpace::RGB, 3) };
+    decoder.set_options(decoder.options().jpeg_set_out_colorspace(space));
+    let (width, height) = decoder.dimensions().unwrap_or_default();
+    let mut data = room(header, u32::try_from(width).unwrap_or(0), u32::try_from(height).unwrap_or(0), channels)?;
+    decoder.decode_into(&mut data).map_err(plain)?;
+    whole(header, channels, data)
+}
+
+/// Room for an image of so many channels, whose sizes must be those of our header.
+fn room(header: Header, width: u32, height: u32, channels: usize) -> Result<Vec<u8>, ImageError> {
+    if (width, height) != (header.width, header.height) {
         return Err(ImageError::Damaged("its sizes contradict each other".to_owned()));
     }
-    // (channels in the file, channels kept, bytes a sample)
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the crate may come to know more")]
-    let (samples, channels, wide) = match decoder.color_type() {
-        ColorType::L8 => (1, 1, false),
-        ColorType::La8 => (2, 1, false),
-        ColorType::Rgb8 => (3, 3, false),
-        ColorType::Rgba8 => (4, 3, false),
-        ColorType::L16 => (1, 1, true),
-        ColorType::La16 => (2, 1, true),
-        ColorType::Rgb16 => (3, 3, true),
-        ColorType::Rgba16 => (4, 3, true),
-        other => return Err(ImageError::Unsupported(format!("{other:?}"))),
-    };
-    let total = decoder.total_bytes();
-    let size = usize::try_from(total).ok().filter(|_| total <= BUDGET);
-    let Some(size) = size else {
-        return Err(ImageError::TooLarge { width: header.width, height: header.height });
-    };
-    let mut data = vec![0; size];
-    decoder.read_image(&mut data).map_err(plain)?;
-    if wide || samples != channels {
-        keep_upper_bytes(&mut data, samples, channels, wide);
+    let bytes = (width as usize).saturating_mul(height as usize).saturating_mul(channels);
+    if bytes > BUDGET {
+        return Err(ImageError::TooLarge { width, height });
     }
-    #[expect(clippy::cast_possible_truncation, reason = "1 or 3")]
-    let pixels = Pixels { width: header.width, height: header.height, channels: channels as u8, data };
+    Ok(vec![0; bytes])
+}
+
+fn whole(header: Header, channels: usize, data: Vec<u8>) -> Result<Pixels, ImageError> {
+    let channels = u8::try_from(channels).unwrap_or(0);
+    let pixels = Pixels { width: header.width, height: header.height, channels, data };
     if !pixels.sound() {
         return Err(ImageError::Damaged("more or fewer pixels than it says".to_owned()));
     }
     Ok(pixels)
 }
 
-/// Keeps the first `channels` of `samples` a pixel, and of 16-bit samples (native order) the upper byte, in place.
-fn keep_upper_bytes(data: &mut Vec<u8>, samples: usize, channels: usize, wide: bool) {
-    let sample_bytes = if wide { 2 } else { 1 };
-    let upper = usize::from(wide && cfg!(target_endian = "little"));
-    let pixel_bytes = samples * sample_bytes;
-    let pixels = data.len() / pixel_bytes;
+/// Keeps the first `channels` of `samples` a pixel, in place.
+fn keep_first(data: &mut Vec<u8>, samples: usize, channels: usize) {
+    let pixels = data.len() / samples;
     // What is written lies at or before what is read.
     for pixel in 0..pixels {
-        for channel in 0..channels {
-            data[pixel * channels + channel] = data[pixel * pixel_bytes + channel * sample_bytes + upper];
-        }
+        data.copy_within(pixel * samples..pixel * samples + channels, pixel * channels);
     }
     data.truncate(pixels * channels);
 }
@@ -220,10 +232,10 @@ const PNG: &[u8] = &[0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n'];
 /// First bytes of a JPEG: start of image, and the first byte of the next marker.
 const JPEG: &[u8] = &[0xFF, 0xD8, 0xFF];
 
-/// The header of a PNG and the file again with the picture's chunks alone; `rest` begins after the signature.
-fn png_picture(mut rest: &[u8]) -> Result<(Header, Vec<u8>), ImageError> {
-    let mut picture = Vec::with_capacity(rest.len().saturating_add(PNG.len()));
-    picture.extend_from_slice(PNG);
+/// The header of a PNG, and the file with the picture's chunks alone.
+fn png_picture(file: &[u8]) -> Result<(Header, Cow<'_, [u8]>), ImageError> {
+    let mut rest = file.get(PNG.len()..).unwrap_or_default();
+    let (mut chunks, mut others) = (vec![PNG], false);
     let mut header = None;
     loop {
         let (length, _) = rest.split_first_chunk::<4>().ok_or(ImageError::Truncated)?;
@@ -239,9 +251,13 @@ fn png_picture(mut rest: &[u8]) -> Result<(Header, Vec<u8>), ImageError> {
         }
         let (chunk, after) = rest.split_at_checked(length.saturating_add(12)).ok_or(ImageError::Truncated)?;
         if matches!(kind, b"IHDR" | b"PLTE" | b"IDAT" | b"IEND") {
-            picture.extend_from_slice(chunk);
+            chunks.push(chunk);
+        } else {
+            others = true;
         }
         if let (b"IEND", Some(header)) = (kind, header) {
+            let whole = file.len() - after.len();
+            let picture = if others { Cow::Owned(chunks.concat()) } else { Cow::Borrowed(&file[..whole]) };
             return Ok((header, picture));
         }
         rest = after;
@@ -272,8 +288,7 @@ fn jpeg_header(bytes: &[u8]) -> Result<Header, ImageError> {
     let mut at = 2;
     loop {
         // To the next marker: 0xFF, more 0xFF as padding, and the marker's own byte.
-        at +=
-            bytes.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == 0xFF)).ok_or(ImageError::Truncated)?;
+        at += bytes.get(at..).and_then(|rest| memchr(0xFF, rest)).ok_or(ImageError::Truncated)?;
         let padding = bytes.get(at..).and_then(|rest| rest.iter().position(|&byte| byte != 0xFF));
         at += padding.ok_or(ImageError::Truncated)?;
         let marker = bytes.get(at).copied().ok_or(ImageError::Truncated)?;

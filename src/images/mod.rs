@@ -9,14 +9,18 @@
 
 pub mod augment;
 pub mod cache;
+#[expect(clippy::inline_always, reason = "what is not inlined is not compiled for the instruction set at hand")]
 mod clahe;
 pub mod decode;
 pub mod fingerprint;
 mod font;
 mod mix;
 pub mod phantom;
+#[expect(clippy::inline_always, reason = "what is not inlined is not compiled for the instruction set at hand")]
 mod prepare;
 pub mod preview;
+#[expect(clippy::inline_always, reason = "what is not inlined is not compiled for the instruction set at hand")]
+mod resample;
 mod tensor;
 
 pub use decode::{ImageError, MAX_PIXELS, MAX_SIDE, decode};

@@ -3,11 +3,11 @@
 //! Grey and resize are Pillow's (`convert("L")`, `resize`, `ImageOps.pad`, `ImageOps.fit`) to one grey level, CLAHE is
 //! OpenCV's to one grey level; the integration tests hold stored figures of both.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use pulp::{Arch, Simd, WithSimd};
 
 use super::Pixels;
 use super::clahe::clahe;
+use super::resample::{BICUBIC, BILINEAR, LANCZOS, Span, resample};
 use crate::study::{Filter, Fit, Prepare};
 
 /// Applies the steps in order.
@@ -17,7 +17,7 @@ use crate::study::{Filter, Fit, Prepare};
 pub fn prepare(steps: &[Prepare], pixels: Pixels) -> Pixels {
     steps.iter().fold(pixels, |pixels, step| match step {
         Prepare::Grayscale {} => grey(pixels),
-        Prepare::Resize { side, filter, fit } => resize(&pixels, (*side).max(1), *filter, *fit),
+        Prepare::Resize { side, filter, fit } => resize(pixels, (*side).max(1), *filter, *fit),
         Prepare::Clahe { clip, tiles } => clahe(pixels, *clip, (*tiles).max(1)),
     })
 }
@@ -27,18 +27,30 @@ fn grey(pixels: Pixels) -> Pixels {
     if pixels.channels == 1 {
         return pixels;
     }
-    let (colours, _) = pixels.data.as_chunks::<3>();
-    let data = colours
-        .iter()
-        .map(|&[red, green, blue]| {
-            let luma = u32::from(red) * 19_595 + u32::from(green) * 38_470 + u32::from(blue) * 7_471 + 0x8000;
-            u8::try_from(luma >> 16).unwrap_or(u8::MAX)
-        })
-        .collect();
+    let mut data = vec![0; pixels.data.len() / 3];
+    Arch::new().dispatch(Luma { colours: &pixels.data, data: &mut data });
     Pixels { channels: 1, data, ..pixels }
 }
 
-fn resize(pixels: &Pixels, side: u32, filter: Filter, fit: Fit) -> Pixels {
+struct Luma<'a> {
+    colours: &'a [u8],
+    data: &'a mut [u8],
+}
+
+impl WithSimd for Luma<'_> {
+    type Output = ();
+
+    #[expect(clippy::cast_possible_truncation, reason = "the weights add up to 1 << 16")]
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for (luma, [red, green, blue]) in self.data.iter_mut().zip(self.colours.as_chunks::<3>().0) {
+            let sum = u32::from(*red) * 19_595 + u32::from(*green) * 38_470 + u32::from(*blue) * 7_471 + 0x8000;
+            *luma = (sum >> 16) as u8;
+        }
+    }
+}
+
+fn resize(pixels: Pixels, side: u32, filter: Filter, fit: Fit) -> Pixels {
     let (width, height) = (f64::from(pixels.width), f64::from(pixels.height));
     let whole = (0.0, 0.0, width, height);
     match fit {
@@ -61,31 +73,20 @@ fn resize(pixels: &Pixels, side: u32, filter: Filter, fit: Fit) -> Pixels {
 }
 
 /// The part `(left, top, width, height)` of an image, scaled to `columns` x `rows`.
-///
-/// Pillow scales each row first and then each column, and cuts what overshoots 0..255 off between; the library might
-/// take the other order, so each direction is a call of its own.
-fn scale(pixels: &Pixels, part: (f64, f64, f64, f64), columns: u32, rows: u32, filter: Filter) -> Pixels {
+fn scale(pixels: Pixels, part: (f64, f64, f64, f64), columns: u32, rows: u32, filter: Filter) -> Pixels {
     let (left, top, width, height) = part;
-    let algorithm = match filter {
-        Filter::Lanczos => ResizeAlg::Convolution(FilterType::Lanczos3),
-        Filter::Bicubic => ResizeAlg::Convolution(FilterType::CatmullRom),
-        Filter::Bilinear => ResizeAlg::Convolution(FilterType::Bilinear),
-        Filter::Nearest => return nearest(pixels, part, columns, rows),
+    let whole = (0.0, 0.0, f64::from(columns), f64::from(rows));
+    if part == whole && (pixels.width, pixels.height) == (columns, rows) {
+        return pixels;
+    }
+    let kernel = match filter {
+        Filter::Lanczos => LANCZOS,
+        Filter::Bicubic => BICUBIC,
+        Filter::Bilinear => BILINEAR,
+        Filter::Nearest => return nearest(&pixels, part, columns, rows),
     };
-    let across = resample(pixels, (left, 0.0, width, f64::from(pixels.height)), columns, pixels.height, algorithm);
-    resample(&across, (0.0, top, f64::from(columns), height), columns, rows, algorithm)
-}
-
-fn resample(pixels: &Pixels, part: (f64, f64, f64, f64), columns: u32, rows: u32, algorithm: ResizeAlg) -> Pixels {
-    let kind = if pixels.channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
-    let options = ResizeOptions::new().resize_alg(algorithm).crop(part.0, part.1, part.2, part.3);
-    let source = ImageRef::new(pixels.width, pixels.height, &pixels.data, kind)
-        .expect("invariant: `data` of Pixels has width x height x channels bytes");
-    let mut result = Image::new(columns, rows, kind);
-    Resizer::new()
-        .resize(&source, &mut result, &options)
-        .expect("invariant: the part lies within an image that is not empty, and both have one pixel type");
-    Pixels { width: columns, height: rows, channels: pixels.channels, data: result.into_vec() }
+    let across = Span { start: left, length: width, count: columns };
+    resample(&pixels, across, Span { start: top, length: height, count: rows }, kernel)
 }
 
 /// The pixel under each new pixel's middle; places are summed up in steps as Pillow does, so that ties fall alike.

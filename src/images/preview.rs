@@ -1,8 +1,5 @@
 //! Pictures for people to look at: a contact sheet of rows of images with a caption each, and PNG files of them.
 
-use image::codecs::png::PngEncoder;
-use image::{ExtendedColorType, ImageEncoder as _};
-
 use super::Pixels;
 use super::font;
 
@@ -67,9 +64,13 @@ pub fn encode_png(pixels: &Pixels) -> Vec<u8> {
     if !pixels.sound() {
         return bytes;
     }
-    let kind = if pixels.channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
-    PngEncoder::new(&mut bytes)
-        .write_image(&pixels.data, pixels.width, pixels.height, kind)
+    let mut encoder = png::Encoder::new(&mut bytes, pixels.width, pixels.height);
+    encoder.set_color(if pixels.channels == 1 { png::ColorType::Grayscale } else { png::ColorType::Rgb });
+    encoder.set_compression(png::Compression::Fast);
+    encoder.set_filter(png::Filter::Adaptive);
+    encoder
+        .write_header()
+        .and_then(|mut writer| writer.write_image_data(&pixels.data))
         .expect("invariant: a buffer of the right length is written to memory");
     bytes
 }
