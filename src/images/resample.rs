@@ -2,7 +2,7 @@
 //! off between.
 //!
 //! A new pixel is a weighted sum of old ones; the weights are the filter's, drawn out where a picture is made smaller,
-//! in 16 bits of fixed point. Sixteen rows are scaled side by side, and all columns are, in loops that are compiled for
+//! in 16 bits of fixed point. Some rows are scaled side by side, and all columns are, in loops that are compiled for
 //! each kind of vectors there is; sums of whole numbers are the same in any order.
 
 use std::f64::consts::PI;
@@ -12,8 +12,8 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::Pixels;
 
-/// Rows that are summed side by side.
-const ROWS: usize = 16;
+/// Rows that are summed side by side: so many that the loop over them is the one that becomes vectors.
+const ROWS: usize = 64;
 /// Rows and columns that are turned at once, bytes of a word.
 const BLOCK: usize = 8;
 /// Bits of a weight, its sign left out.
