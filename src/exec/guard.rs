@@ -4,6 +4,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use super::{Choice, RunError};
+use crate::kernels::limit::TOO_MANY;
 
 /// Why a device did not do its work.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +77,12 @@ pub fn on_device<T>(device: Choice, work: impl FnOnce() -> T, smaller: impl FnOn
                 RunError::failed(format!("the memory of {device} ran out: {}", failure.what), smaller())
             } else {
                 let what = format!("{device} failed at its work: {}", failure.what);
-                RunError::failed(what, "look at  pipe doctor , or run with  --device cpu")
+                let help = if failure.what.contains(TOO_MANY) {
+                    smaller()
+                } else {
+                    "look at  pipe doctor , or run with  --device cpu".to_owned()
+                };
+                RunError::failed(what, help)
             }
         }),
     }
@@ -140,6 +146,9 @@ mod tests {
         assert_eq!(told("out of memory"), "the memory of cuda(1) ran out: out of memory; halve");
         let lost = told("the device was lost");
         assert!(lost.starts_with("cuda(1) failed at its work: the device was lost; ") && lost.contains("--device cpu"));
+        let words = "a tensor of 6576668672 numbers, more than the 4,294,967,296 that a GPU's kernels count";
+        assert!(words.contains(TOO_MANY));
+        assert_eq!(told(words), format!("cuda(1) failed at its work: {words}; halve"));
         assert_eq!(on_device(Choice::Cpu, || 1, String::new).ok(), Some(1));
         // a bug on the processor is not talked away
         let bug = panic::catch_unwind(|| on_device(Choice::Cpu, || panic!("a bug"), String::new).is_ok());

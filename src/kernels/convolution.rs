@@ -17,6 +17,7 @@ use burn::tensor::{DType, Shape, Tensor};
 use super::affine::{Affine, After, Finished, Ranged, Raw, Swish, affines};
 use super::cpu;
 use super::curve::{Curve, CurveOps};
+use super::limit::assert_countable;
 use super::norm::{NormOps, of};
 use super::values::tensor;
 
@@ -323,7 +324,11 @@ impl<B: ThenOps, C: CheckpointStrategy> ThenOps for Autodiff<B, C> {
 /// `[images, outputs, out height, out width]`, with `out = (side + padding - kernel) / stride + 1`.
 #[must_use]
 pub fn convolution(input: Tensor<4>, weight: Tensor<4>, geometry: Geometry) -> Tensor<4> {
-    Tensor::from_dispatch(Dispatch::convolve(input.into_dispatch(), weight.into_dispatch(), geometry))
+    let (device, sides) = (input.device(), input.dims());
+    let output = Tensor::from_dispatch(Dispatch::convolve(input.into_dispatch(), weight.into_dispatch(), geometry));
+    assert_countable(&sides, &device);
+    assert_countable(&output.dims(), &device);
+    output
 }
 
 /// What follows a convolution whose norm's statistics stand still.
@@ -359,8 +364,8 @@ pub fn convolution_then(input: Tensor<4>, weight: Tensor<4>, geometry: Geometry,
 mod tests {
     #![expect(clippy::unwrap_used, clippy::type_complexity, reason = "tests")]
 
-    use burn::tensor::Device;
     use burn::tensor::module::conv2d;
+    use burn::tensor::{Device, FloatDType};
 
     use super::*;
     use crate::draw::{DrawKey, Stage};
@@ -429,6 +434,29 @@ mod tests {
                 assert_eq!(ours.dims(), theirs.dims(), "{what}, {geometry:?}");
                 let worst = worst(ours, theirs);
                 assert!(worst < 1e-5, "gradient by {what}: {worst}, {geometry:?}, {inputs} channels");
+            }
+        }
+    }
+
+    /// From the same rounded numbers, so that only results are rounded otherwise: values, and gradients that arrive rounded.
+    #[test]
+    fn in_half_the_bits_values_and_gradients_are_those_of_all_but_for_rounding() {
+        let device = Device::flex().autodiff();
+        let rounded = |tensor: Tensor<4>| tensor.cast(FloatDType::BF16).cast(FloatDType::F32).detach();
+        for (images, inputs, outputs, height, width, kernel, stride, padding, groups) in CASES {
+            let geometry = Geometry { stride, padding: [padding; 2], groups };
+            let input = rounded(drawn([images, inputs, height, width], 1, &device)).require_grad();
+            let weight = rounded(drawn([outputs, inputs / groups, kernel, kernel], 2, &device)).require_grad();
+            let half = |tensor: &Tensor<4>| tensor.clone().cast(FloatDType::BF16);
+            let whole = convolution(input.clone(), weight.clone(), geometry);
+            let halves = convolution(half(&input), half(&weight), geometry).cast(FloatDType::F32);
+            let apart = worst(halves.clone(), whole.clone());
+            assert!(apart < 0.005, "values: {apart}, {geometry:?}");
+            let pull = rounded(drawn(whole.dims(), 3, &device));
+            let (whole, halves) = ((whole * pull.clone()).sum().backward(), (halves * pull).sum().backward());
+            for (what, tensor) in [("input", &input), ("weight", &weight)] {
+                let apart = worst(tensor.grad(&halves).unwrap(), tensor.grad(&whole).unwrap());
+                assert!(apart < 0.005, "gradient by {what}: {apart}, {geometry:?}, {inputs} channels");
             }
         }
     }

@@ -14,6 +14,7 @@ mod curve;
 pub(crate) mod focal;
 mod grouped;
 mod lanes;
+pub(crate) mod limit;
 pub mod mix;
 mod norm;
 mod phases;
