@@ -10,12 +10,13 @@ use burn_cubecl::CubeBackend;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::{empty_device_contiguous_dtype, empty_device_dtype};
 use burn_cubecl::tensor::CubeTensor;
+use cubecl::ir::features::Plane;
 use cubecl::prelude::*;
 
 use super::super::focal::kernel as kinds;
 use super::super::soft_f1::kernel::{by_class, columns};
 use super::kernel::{KEPT, Shape, UNITS, gradient, rows, total};
-use super::{Kind, Mix, MixOps};
+use super::{Kind, Mix, MixOps, composed, composed_gradient};
 
 /// Cubes of the forward pass at most, four times as many over wide rows: enough to fill a GPU, few enough to add up.
 const CUBES: usize = 256;
@@ -170,8 +171,24 @@ impl Mix {
     }
 }
 
+/// Can the kernels here run? All of them add up what the units of a plane have.
+fn runs_on(client: &Client) -> bool {
+    let device = client.properties();
+    let says_so = device.features.plane.contains(Plane::Ops);
+    adds_planes(says_so, device.identity.physical.is_some(), device.hardware.plane_size_min)
+}
+
+/// CubeCL says of cards whether they add planes up. Of drivers that compute on the processor it says that none does, yet Mesa's, whose
+/// planes have several units, does.
+fn adds_planes(says_so: bool, is_card: bool, units_of_a_plane: u32) -> bool {
+    says_so || (!is_card && units_of_a_plane > 1)
+}
+
 impl MixOps for CubeBackend {
     fn mix(logits: CubeTensor, targets: CubeTensor, mix: Arc<Mix>) -> (CubeTensor, CubeTensor, CubeTensor, CubeTensor) {
+        if !runs_on(&logits.client) {
+            return composed::<Self>(logits, targets, &mix, DType::F32);
+        }
         let count = logits.shape()[0];
         let classes = mix.classes;
         let cut = Cut::new(&logits, &targets, &mix);
@@ -262,6 +279,9 @@ impl MixOps for CubeBackend {
         above: CubeTensor,
         mix: Arc<Mix>,
     ) -> CubeTensor {
+        if !runs_on(&logits.client) {
+            return composed_gradient::<Self>(kept, above);
+        }
         let cut = Cut::new(&logits, &targets, &mix);
         let client = logits.client.clone();
         let terms = upload(&logits, &mix.numbers());
@@ -286,5 +306,18 @@ impl MixOps for CubeBackend {
             kind,
         );
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::adds_planes;
+
+    #[test]
+    fn gpu_kernels_run_where_planes_add_up() {
+        assert!(adds_planes(true, true, 32), "a GPU");
+        assert!(!adds_planes(false, true, 32), "a GPU without");
+        assert!(adds_planes(false, false, 8), "Mesa's software driver");
+        assert!(!adds_planes(false, false, 1), "CubeCL's own on the processor");
     }
 }

@@ -1,6 +1,6 @@
 //! The weighted sum of a study's losses as one operation forward and one backward, whatever its terms.
 //!
-//! On GPUs the kernels beside this file run it (`device.rs`); on the processor `reference.rs` does. README.md counts what is read
+//! On GPUs the kernels beside this file run it (`device.rs`); on the processor, and on what has no sums over planes, `reference.rs` does. README.md counts what is read
 //! and written.
 
 #[cfg(feature = "gpu")]
@@ -27,7 +27,9 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{FloatDType, Tensor, TensorData};
+use burn::tensor::{DType, FloatDType, Tensor, TensorData};
+
+use super::limit::assert_countable;
 
 #[cfg(feature = "gpu")]
 pub use device::launches;
@@ -101,22 +103,7 @@ pub(crate) trait MixOps: Backend {
         targets: FloatTensor<Self>,
         mix: Arc<Mix>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let device = logits.device();
-        let (shape, dtype) = (logits.shape(), logits.dtype());
-        let hard = targets.shape().num_dims() == 1;
-        let (logits, targets) = (to_host::<Self>(logits), to_host::<Self>(targets));
-        let host = mix.on_host(&logits, &if hard { mix.shares(&targets) } else { targets });
-        let tensor = |data| Self::float_from_data(data, &device);
-        #[expect(clippy::cast_possible_truncation, reason = "networks work in single precision")]
-        let gradient: Vec<f32> = host.gradient.iter().map(|&g| g as f32).collect();
-        let gradient = TensorData::new(gradient, shape).convert_dtype(dtype);
-        let terms = host.terms.len();
-        (
-            tensor(TensorData::new(vec![host.value], [1])),
-            tensor(TensorData::new(host.terms, [terms])),
-            tensor(gradient),
-            tensor(TensorData::new(vec![0.0_f32], [1])),
-        )
+        composed::<Self>(logits, targets, &mix, DType::F64)
     }
 
     /// The gradient by the logits, given that by the sum.
@@ -130,12 +117,41 @@ pub(crate) trait MixOps: Backend {
         mix: Arc<Mix>,
     ) -> FloatTensor<Self> {
         drop((logits, targets, slopes, mix));
-        let above = to_host::<Self>(above).first().copied().unwrap_or(0.0);
-        Self::float_mul_scalar(kept, above.into())
+        composed_gradient::<Self>(kept, above)
     }
 }
 
 impl MixOps for Flex {}
+
+/// [`MixOps::mix`] on the host; the sum and the terms come in numbers of a type.
+fn composed<B: Backend>(
+    logits: FloatTensor<B>,
+    targets: FloatTensor<B>,
+    mix: &Mix,
+    figures: DType,
+) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
+    let device = logits.device();
+    let (shape, dtype) = (logits.shape(), logits.dtype());
+    let hard = targets.shape().num_dims() == 1;
+    let (logits, targets) = (to_host::<B>(logits), to_host::<B>(targets));
+    let host = mix.on_host(&logits, &if hard { mix.shares(&targets) } else { targets });
+    let tensor = |data: TensorData, dtype| B::float_from_data(data.convert_dtype(dtype), &device);
+    #[expect(clippy::cast_possible_truncation, reason = "networks work in single precision")]
+    let gradient: Vec<f32> = host.gradient.iter().map(|&g| g as f32).collect();
+    let terms = host.terms.len();
+    (
+        tensor(TensorData::new(vec![host.value], [1]), figures),
+        tensor(TensorData::new(host.terms, [terms]), figures),
+        tensor(TensorData::new(gradient, shape), dtype),
+        tensor(TensorData::new(vec![0.0_f32], [1]), DType::F32),
+    )
+}
+
+/// [`MixOps::mix_gradient`] of what [`composed`] kept.
+fn composed_gradient<B: Backend>(kept: FloatTensor<B>, above: FloatTensor<B>) -> FloatTensor<B> {
+    let above = to_host::<B>(above).first().copied().unwrap_or(0.0);
+    B::float_mul_scalar(kept, above.into())
+}
 
 fn to_host<B: Backend>(tensor: FloatTensor<B>) -> Vec<f32> {
     let data =
@@ -197,10 +213,11 @@ impl<B: MixOps, C: CheckpointStrategy> MixOps for Autodiff<B, C> {
 /// Logits that are not finite, and targets that are no class, make the sum NaN. An empty batch costs 0.
 ///
 /// # Panics
-/// If the targets are not one a row, or the columns are not the sum's classes.
+/// If the targets are not one a row, or the columns are not the sum's classes; on a GPU, if its kernels cannot count the logits.
 #[must_use]
 pub fn mix(mix: &Arc<Mix>, logits: Tensor<2>, targets: Targets) -> Mixed {
     let [rows, classes] = logits.dims();
+    assert_countable(&[rows, classes], &logits.device());
     let fit = match &targets {
         Targets::Classes(labels) => labels.dims() == [rows],
         Targets::Shares(shares) => shares.dims() == [rows, classes],
