@@ -69,8 +69,11 @@ impl MixedLoss {
     /// - `targets`: `[images, classes]`, one-hot or soft, before any smoothing; each row adds up to 1.
     pub fn forward(&self, logits: Tensor<2>, targets: Tensor<2>) -> LossValue {
         let Mixed { total, terms } = mix(&self.mix, logits, Targets::Shares(targets));
-        let value = total.clone().into_data().iter().next().unwrap_or(f64::NAN);
-        LossValue { total, value, terms: terms.into_data().iter().collect() }
+        // One tensor, so that a GPU is waited for once.
+        let read: Vec<f64> = Tensor::cat(vec![total.clone().detach(), terms], 0).into_data().iter().collect();
+        let (value, terms) =
+            read.split_first().map_or((f64::NAN, Vec::new()), |(value, terms)| (*value, terms.to_vec()));
+        LossValue { total, value, terms }
     }
 
     /// Value, terms and gradient of `rows x classes` logits against as many targets, both row by row.
