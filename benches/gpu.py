@@ -164,7 +164,9 @@ def peer_step(timm_name, batch, precision, compiled):
 
 
 def precisions():
-    """Those that this pipe computes in."""
+    """Those that this pipe computes in, on this device."""
+    if not GPU:
+        return ["f32"]
     told = subprocess.run([args.pipe, "bench", "--help"], capture_output=True, text=True).stdout
     return [one for one in ("f32", "bf16") if re.search(rf"\b{one}\b", told)]
 
@@ -172,7 +174,7 @@ def precisions():
 def trainings():
     ours_in, rows_of = precisions(), []
     if "bf16" not in ours_in:
-        found["left_out"].append("our bf16: this pipe computes in f32 only; PyTorch's figure stands alone")
+        found["left_out"].append("our bf16: here this pipe computes in f32 only; PyTorch's figure stands alone")
     plan = [(network, batch, precision) for batch in args.batches for precision in ("f32", "bf16") for network in NETWORKS]
     for (name, timm_name), batch, precision in plan:
         what = f"{name}, batch {batch}, {precision}"

@@ -21,7 +21,7 @@ use digests::Digests;
 pub use parts::Parts;
 
 use crate::split::Folds;
-use crate::study::{Freeze, Normalize, Source, Study, Weights};
+use crate::study::{Freeze, Normalize, Precision, Source, Study, Weights};
 
 /// A content key, 64 hex digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -283,10 +283,13 @@ fn split_parameters(study: &Study) -> serde_json::Value {
 /// What the features of a frozen backbone are made with.
 fn features_of(study: &Study, inputs: &Inputs) -> serde_json::Value {
     let (model, normalize) = (&study.model, study.images.normalize);
-    match (model.head.pool, model.channels) {
-        (None, None) => json!([model.backbone, inputs.weights, normalize]),
-        (Some(pool), None) => json!([model.backbone, inputs.weights, normalize, pool]),
-        (pool, Some(channels)) => json!([model.backbone, inputs.weights, normalize, pool, channels]),
+    match (model.head.pool, model.channels, study.train.precision) {
+        (None, None, Precision::F32) => json!([model.backbone, inputs.weights, normalize]),
+        (Some(pool), None, Precision::F32) => json!([model.backbone, inputs.weights, normalize, pool]),
+        (pool, Some(channels), Precision::F32) => json!([model.backbone, inputs.weights, normalize, pool, channels]),
+        (pool, channels, Precision::Bf16) => {
+            json!([model.backbone, inputs.weights, normalize, pool, channels, study.train.precision])
+        }
     }
 }
 

@@ -736,6 +736,37 @@ pub struct Train {
     pub stop: Option<EarlyStop>,
     /// Which epoch's weights are kept.
     pub keep: KeepEpoch,
+    /// What products of the network are computed in.
+    #[serde(default, skip_serializing_if = "Precision::is_single")]
+    pub precision: Precision,
+}
+
+/// `precision`: what convolutions, linear layers and attention of the backbone read. Weights, the optimiser, norms, softmax,
+/// the head and the losses are in single precision always.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// Single precision.
+    #[default]
+    F32,
+    /// bfloat16: the range of single precision, 8 bits of mantissa.
+    Bf16,
+}
+
+impl Precision {
+    /// As a study writes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_single(&self) -> bool {
+        *self == Self::F32
+    }
 }
 
 fn one() -> f64 {

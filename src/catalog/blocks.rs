@@ -238,9 +238,9 @@ const TRAIN: Block = Block {
         },
         Setting {
             name: "precision",
-            takes: Takes::Word(&["f32"]),
+            takes: Takes::Word(&["f32", "bf16"]),
             default: "f32",
-            about: "Numbers the network computes with.",
+            about: "What convolutions, linear layers and attention multiply; `bf16` on GPUs only. All else stays `f32`.",
         },
     ],
     later: &["ema"],
@@ -365,5 +365,5 @@ pub const RUN: Block = Block {
             about: "Folds and variants trained side by side, a process each: on a GPU each, or sharing the CPU; results are the same.",
         },
     ],
-    later: &["slurm", "scratch", "precision"],
+    later: &["slurm", "scratch"],
 };

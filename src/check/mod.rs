@@ -318,6 +318,9 @@ fn check_tree(
             }
         }
     }
+    for grid in &grids {
+        run::precision(&run, &grid.variants, &mut evaluator.problems);
+    }
     evaluator.warn_unused(id);
     problems.extend(evaluator.problems);
     match <[Grid; 1]>::try_from(grids) {

@@ -17,7 +17,7 @@ use crate::diag::Problems;
 use crate::study::{
     Augment, Backbone, Bootstrap, Changed, ClassWeights, Data, EarlyStop, Evaluate, Filter, Fit, Freeze, Group, Head,
     Images, IntervalMethod, KeepEpoch, LossKind, LossTerm, Metric, Model, Normalize, OperatingPoint, Optimizer,
-    Pooling, Prepare, Rate, Sampler, Schedule, Slice, Train, Unit, Watch, Weights,
+    Pooling, Precision, Prepare, Rate, Sampler, Schedule, Slice, Train, Unit, Watch, Weights,
 };
 
 fn table(name: &str) -> &'static Table {
@@ -209,8 +209,10 @@ pub(super) fn train(reader: &mut Reader<'_>, data: &Data) -> Train {
         Some(_) => KeepEpoch::Last,
         None => stop.map_or(KeepEpoch::Last, |stop| KeepEpoch::Best(stop.on)),
     };
-    // `f32` is all that runs; anything else has been refused by `take`.
-    reader.word(table("train"), "precision");
+    let precision = match reader.word(table("train"), "precision") {
+        Some("bf16") => Precision::Bf16,
+        _ => Precision::F32,
+    };
     Train {
         loss,
         optimizer: optimizer.unwrap_or(Optimizer::AdamW { lr: 3e-4, weight_decay: 0.01 }),
@@ -223,6 +225,7 @@ pub(super) fn train(reader: &mut Reader<'_>, data: &Data) -> Train {
         clip: reader.number(table("train"), "clip"),
         stop,
         keep,
+        precision,
     }
 }
 

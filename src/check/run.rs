@@ -2,10 +2,13 @@
 
 use indexmap::IndexMap;
 
+use super::Variant;
 use super::eval::Evaluator;
 use super::take::{Slot, Typed, take, whole};
 use crate::catalog::blocks;
+use crate::diag::Problems;
 use crate::source::Span;
+use crate::study::Precision;
 use crate::syntax::ast::{Block, Entry};
 
 /// What computes.
@@ -27,6 +30,8 @@ pub enum Device {
 pub struct RunBlock {
     /// `device`.
     pub device: Device,
+    /// Where that was written, if it was.
+    pub device_at: Option<Span>,
     /// `threads`; `None`: all cores.
     pub threads: Option<u32>,
     /// `workers`; `None`: one.
@@ -59,7 +64,7 @@ pub(super) fn read<'a>(block: &'a Block, evaluator: &mut Evaluator<'a>, into: &m
     if let Some(extends) = &block.extends {
         evaluator.problems.block_extends("run", extends.span);
     }
-    let mut run = RunBlock { device: Device::Auto, threads: None, workers: None, span };
+    let mut run = RunBlock { device: Device::Auto, device_at: None, threads: None, workers: None, span };
     let scope = evaluator.scope(Some(0));
     let mut places: IndexMap<&str, Span> = IndexMap::new();
     for entry in &block.entries {
@@ -88,7 +93,9 @@ pub(super) fn read<'a>(block: &'a Block, evaluator: &mut Evaluator<'a>, into: &m
                 evaluator.problems.not_yet(&format!("run.{}", name.text), name.span, "leave the line out");
             } else {
                 let known: Vec<&str> = blocks::RUN.settings.iter().map(|setting| setting.name).collect();
-                evaluator.problems.unknown_setting("run", &name.text, name.span, &known, &[]);
+                let of_studies = blocks::BLOCKS.iter().filter(|block| block.setting(&name.text).is_some());
+                let elsewhere: Vec<String> = of_studies.map(|block| format!("{}.{}", block.name, name.text)).collect();
+                evaluator.problems.unknown_setting("run", &name.text, name.span, &known, &elsewhere);
             }
             evaluator.mark_all_used();
             continue;
@@ -102,6 +109,7 @@ pub(super) fn read<'a>(block: &'a Block, evaluator: &mut Evaluator<'a>, into: &m
         let slot = Slot { name: known.name, owner: "run", names: &names };
         match take(&known.takes, &value, slot, &mut evaluator.problems) {
             Some(Typed::Operation(device)) => {
+                run.device_at = Some(setting.value.span);
                 run.device = match device.operation.name {
                     "cpu" => Device::Cpu,
                     "cuda" => Device::Cuda(device.whole("index").unwrap_or(0)),
@@ -115,4 +123,17 @@ pub(super) fn read<'a>(block: &'a Block, evaluator: &mut Evaluator<'a>, into: &m
         }
     }
     into.blocks.insert(name.text.clone(), run);
+}
+
+/// E0507: `bf16` in a study whose every `run` block names the CPU.
+pub(super) fn precision(run: &RunBlocks, variants: &[Variant], problems: &mut Problems) {
+    let mut devices = run.blocks.values().map(|block| (block.device, block.device_at));
+    let Some((Device::Cpu, Some(device))) = devices.next() else { return };
+    if devices.any(|(device, _)| device != Device::Cpu) {
+        return;
+    }
+    let mut halves = variants.iter().filter(|variant| variant.study.train.precision == Precision::Bf16);
+    if let Some(at) = halves.find_map(|variant| variant.places.get("train.precision")) {
+        problems.bf16_on_cpu(at, device);
+    }
 }

@@ -391,7 +391,7 @@ fn take_word(
     if let Some(known) = words.iter().find(|known| **known == word) {
         return Some(Typed::Word(known));
     }
-    if slot.name == "precision" && matches!(word, "bf16" | "f16" | "fp16" | "mixed" | "tf32") {
+    if slot.name == "precision" && matches!(word, "f16" | "fp16" | "mixed" | "tf32") {
         problems.not_yet_among("precision", word, span, words.iter().copied());
     } else if slot.name == "correction" && matches!(word, "bonferroni" | "benjamini_hochberg" | "fdr") {
         problems.not_yet_among("correction", word, span, words.iter().copied());

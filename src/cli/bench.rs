@@ -38,7 +38,7 @@ pub(super) struct Arguments {
     #[cfg(feature = "run")]
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: crate::exec::Choice,
-    /// How numbers are held
+    /// What the network's products are computed in
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     precision: Precision,
     /// Steps that are timed, after two that are not; the median counts
@@ -69,6 +69,8 @@ fn shape(text: &str) -> Result<(usize, usize), String> {
 enum Precision {
     /// Single precision
     F32,
+    /// bfloat16, on GPUs that compute in it
+    Bf16,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -156,7 +158,7 @@ mod with_engine {
     use super::super::weights::{named, refuse};
     use super::{Arguments, Format, Outcomes, Precision, json, print};
     use crate::exec::{self, Choice, RunError};
-    use crate::study::Backbone;
+    use crate::study::{self, Backbone};
     use crate::train::{Bench, Cost, bench, bench_loss};
 
     pub(in super::super) fn run(arguments: &Arguments) -> Outcomes {
@@ -183,11 +185,13 @@ mod with_engine {
             return Ok(print(&loss(arguments, choice, (rows, classes), taken)));
         }
         let backbone = named(arguments.backbone.as_deref().unwrap_or_default())?;
+        let precision = precision(arguments, choice, exec::without_bf16(choice, &device))?;
         check_side(backbone, arguments.side)?;
         let [side, batch, steps] = [arguments.side, arguments.batch, arguments.steps].map(|count| count as usize);
         let progress = Steps::new(backbone.name(), arguments.quiet);
-        let measure =
-            || bench(Bench { backbone, side, batch, steps }, &device, &mut |done, all| progress.on(done, all));
+        let measure = || {
+            bench(Bench { backbone, side, batch, steps, precision }, &device, &mut |done, all| progress.on(done, all))
+        };
         let cost = exec::on_device(choice, measure, || format!("try  --batch {}", (batch / 2).max(1)));
         drop(progress);
         let cost = cost.map_err(told)?;
@@ -243,9 +247,27 @@ mod with_engine {
         (cost.as_secs_f64() * 1e5).round() / 100.0
     }
 
-    fn precision(precision: Precision) -> &'static str {
-        match precision {
-            Precision::F32 => "f32",
+    impl From<Precision> for study::Precision {
+        fn from(wanted: Precision) -> Self {
+            match wanted {
+                Precision::F32 => Self::F32,
+                Precision::Bf16 => Self::Bf16,
+            }
+        }
+    }
+
+    /// What is asked for, if the device computes in it; `without`: why it has no bfloat16.
+    fn precision(
+        arguments: &Arguments,
+        choice: Choice,
+        without: Option<&'static str>,
+    ) -> Result<study::Precision, Outcomes> {
+        match (arguments.precision, without) {
+            (Precision::Bf16, Some(why)) => {
+                let what = format!("E0507: `bf16` is asked for on {choice}, {why}");
+                Err(refuse(Outcomes::Failed, &what, Some("measure in  --precision f32 , or on a GPU:  --device cuda")))
+            }
+            (wanted, _) => Ok(wanted.into()),
         }
     }
 
@@ -264,7 +286,7 @@ mod with_engine {
              peak memory    {peak:>9.2} GiB\n\
              largest batch  {largest}\n",
             backbone.name(),
-            precision(arguments.precision),
+            study::Precision::from(arguments.precision).name(),
             rayon::current_num_threads(),
             arguments.steps,
             milliseconds(cost.train_step),
@@ -279,7 +301,7 @@ mod with_engine {
             "side": arguments.side,
             "batch": arguments.batch,
             "device": choice.to_string(),
-            "precision": precision(arguments.precision),
+            "precision": study::Precision::from(arguments.precision).name(),
             "threads": rayon::current_num_threads(),
             "steps": arguments.steps,
             "train_step_ms": milliseconds(cost.train_step),

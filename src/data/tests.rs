@@ -14,7 +14,7 @@ use crate::source::{SourceMap, Span};
 use crate::study::{
     Backbone, ClassWeights, Comparison, CrossValidation, Data, Evaluate, FoldKind, Freeze, Group, Head, ImageColumn,
     Images, KeepEpoch, Limit, LossKind, LossTerm, Metric, Model, Multiclass, Normalize, OnMissing, Optimizer, Places,
-    Predicate, Sampler, Scalar, Schedule, Source, Split, Study, Train, Unit, Weights, WhenMany, WhenOther,
+    Precision, Predicate, Sampler, Scalar, Schedule, Source, Split, Study, Train, Unit, Weights, WhenMany, WhenOther,
 };
 
 const TABLE: &str = "\
@@ -573,6 +573,7 @@ fn study() -> Study {
             clip: None,
             stop: None,
             keep: KeepEpoch::Last,
+            precision: Precision::F32,
         },
         evaluate: Evaluate {
             operating: vec![],

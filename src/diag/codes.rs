@@ -91,6 +91,7 @@ codes! {
     W0504 "rare classes favoured three times over",
     W0505 "early stopping that cannot act",
     W0506 "a mirrored image of a class that names a side",
+    E0507 "`bf16` where nothing computes in it",
     W0602 "accuracy as primary metric on unbalanced classes",
     E0603 "intervals that draw images where patients have several",
     E0604 "a threshold is chosen where it is scored",

@@ -5,11 +5,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use burn::tensor::Device;
 #[cfg(feature = "vulkan")]
 use burn::tensor::DeviceKind;
 #[cfg(feature = "gpu")]
 use burn::tensor::DeviceType;
+use burn::tensor::{Device, FloatDType};
 
 use super::RunError;
 
@@ -158,6 +158,20 @@ pub fn choose(wanted: Choice) -> Result<(Choice, Device), RunError> {
     }
 }
 
+/// Why a device does not compute in bfloat16; `None`: it does.
+#[must_use]
+pub fn without_bf16(choice: Choice, device: &Device) -> Option<&'static str> {
+    match choice {
+        // Its products are computed in f32 and rounded afterwards.
+        Choice::Auto | Choice::Cpu => Some("where it is slower than `f32` and is not offered"),
+        Choice::Cuda(_) | Choice::Vulkan(_) => {
+            // One that does not open tells so when it is to work.
+            let answer = super::guard::caught(|| device.supports_dtype(FloatDType::BF16));
+            (answer == Ok(false)).then_some("which has no arithmetic in it")
+        }
+    }
+}
+
 /// The device of a number; `runtime` is its name, the feature that builds it in, and whether it is built in.
 fn pick(
     wanted: Choice,
@@ -233,6 +247,14 @@ mod tests {
         let without = told(wanted, false, 0);
         assert!(without.starts_with("this build of pipe has no CUDA; "), "{without}");
         assert!(without.ends_with("cargo build --release --locked --features cuda"), "{without}");
+    }
+
+    #[test]
+    fn the_processor_offers_no_bf16_though_it_could() {
+        let device = Device::flex();
+        assert!(device.supports_dtype(FloatDType::BF16));
+        assert!(without_bf16(Choice::Cpu, &device).is_some());
+        assert!(without_bf16(Choice::Cuda(0), &device).is_none(), "a GPU is asked");
     }
 
     #[test]

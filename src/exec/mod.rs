@@ -27,9 +27,9 @@ use crate::plan::{Plan, Planned};
 use crate::record::{Environment, Evaluation, FoldRecord, Prediction, RECORD_VERSION, RunRecord, StudyRecord};
 use crate::stats;
 use crate::store::Store;
-use crate::study::{Model, Places, Weights};
+use crate::study::{Model, Places, Precision, Weights};
 
-pub use device::{Answering, Choice, answering, choose};
+pub use device::{Answering, Choice, answering, choose, without_bf16};
 pub use guard::on_device;
 pub use manifest::{Timing, manifest, study_manifest};
 use steps::{Runner, Shared};
@@ -228,6 +228,19 @@ fn check_weights(plan: &Plan, context: &Context<'_>, chosen: &[usize]) -> Result
     Ok(())
 }
 
+/// Does the device compute in what the variants with work to do ask for?
+fn check_precision(plan: &Plan, context: &Context<'_>, chosen: &[usize]) -> Result<(), RunError> {
+    let to_do = chosen.iter().filter(|index| !plan.is_done(**index)).filter_map(|index| plan.variants.get(*index));
+    let Some(variant) = to_do.into_iter().find(|variant| variant.study.train.precision == Precision::Bf16) else {
+        return Ok(());
+    };
+    let (choice, device) = choose(context.device)?;
+    let Some(why) = device::without_bf16(choice, &device) else { return Ok(()) };
+    let mut problems = Problems::new();
+    problems.no_bf16(variant.places.nearest("train.precision"), &choice.to_string(), why);
+    Err(RunError::Problems(problems))
+}
+
 /// Runs the chosen variants of a plan to their end, in the plan's order; work that several of them need is done once.
 ///
 /// `on_finished` gets each variant as soon as it is done. What is left is small: the record of the study as a whole,
@@ -242,6 +255,7 @@ pub fn run(
     on_event: &mut (dyn FnMut(Event) + Send),
     on_finished: &mut dyn FnMut(usize, &Finished) -> Result<(), RunError>,
 ) -> Result<Option<StudyRecord>, RunError> {
+    check_precision(plan, context, chosen)?;
     check_weights(plan, context, chosen)?;
     let talk: Talk<'_> = Mutex::new(on_event);
     let shared = Mutex::new(Shared::default());

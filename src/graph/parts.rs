@@ -19,9 +19,14 @@ impl Work {
     fn parameters(self) -> &'static [&'static str] {
         match self {
             Self::Prepare => &["images.prepare", "content of the images"],
-            Self::Features => {
-                &["model.backbone", "first weights", "images.normalize", "model.head.pool", "channels of the images"]
-            }
+            Self::Features => &[
+                "model.backbone",
+                "first weights",
+                "images.normalize",
+                "model.head.pool",
+                "channels of the images",
+                "train.precision",
+            ],
             Self::Train(_) => &[
                 "fold",
                 "seed",

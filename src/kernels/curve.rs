@@ -13,7 +13,7 @@ use burn::backend::{AutodiffBackend, Backend, Dispatch, Flex, TensorMetadata, ba
 use burn::tensor::{Tensor, activation};
 use pulp::{Arch, Simd, WithSimd};
 
-use super::norm::on_processor;
+use super::norm::is_taken;
 use super::values::{CHUNK, erf, exp, sigmoid, tensor, written};
 
 /// A function of one number.
@@ -219,7 +219,7 @@ impl<B: CurveOps, C: CheckpointStrategy> CurveOps for Autodiff<B, C> {
 /// The function of each value; any shape.
 #[must_use]
 pub fn curve<const D: usize>(input: Tensor<D>, of: Curve) -> Tensor<D> {
-    if on_processor(&input.device()) {
+    if is_taken(&input) {
         return Tensor::from_dispatch(Dispatch::curve(input.into_dispatch(), of));
     }
     match of {
@@ -233,7 +233,7 @@ pub fn curve<const D: usize>(input: Tensor<D>, of: Curve) -> Tensor<D> {
 /// `max(first + second, 0)`; both of one shape.
 #[must_use]
 pub fn sum_relu<const D: usize>(first: Tensor<D>, second: Tensor<D>) -> Tensor<D> {
-    if on_processor(&first.device()) && first.dims() == second.dims() {
+    if is_taken(&first) && is_taken(&second) && first.dims() == second.dims() {
         return Tensor::from_dispatch(Dispatch::sum_relu(first.into_dispatch(), second.into_dispatch()));
     }
     activation::relu(first + second)
@@ -242,7 +242,7 @@ pub fn sum_relu<const D: usize>(first: Tensor<D>, second: Tensor<D>) -> Tensor<D
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use burn::tensor::Device;
+    use burn::tensor::{Device, FloatDType};
 
     use super::*;
 
@@ -308,6 +308,18 @@ mod tests {
         let ends = Tensor::<1>::from_floats([f32::NEG_INFINITY, f32::INFINITY, -200.0, 200.0], &Device::flex());
         let ends: Vec<f32> = curve(ends, Curve::Sigmoid).into_data().iter().collect();
         assert!(ends[0] < 1e-30 && ends[1] > 0.999_999 && ends[2] < 1e-30 && ends[3] > 0.999_999, "{ends:?}");
+    }
+
+    #[test]
+    fn numbers_of_fewer_bits_are_burns_to_bend() {
+        let device = Device::flex();
+        let half = line(&device).cast(FloatDType::BF16);
+        for of in ALL {
+            let (ours, theirs) = (curve(half.clone(), of), theirs(half.clone(), of));
+            assert_eq!(ours.dtype(), half.dtype());
+            close(ours, theirs, &format!("{of:?}"));
+        }
+        assert_eq!(sum_relu(half.clone(), half.clone()).dtype(), half.dtype());
     }
 
     #[test]

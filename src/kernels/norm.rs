@@ -12,7 +12,7 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{AutodiffBackend, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{Device, Shape, Tensor};
+use burn::tensor::{DType, Device, Shape, Tensor};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -24,6 +24,11 @@ use super::values::{tensor, written};
 #[must_use]
 pub fn on_processor(device: &Device) -> bool {
     device.clone().without_autodiff() == Device::flex()
+}
+
+/// Is this a tensor that operations of the processor take: in its memory, and in single precision?
+pub(super) fn is_taken<const D: usize>(tensor: &Tensor<D>) -> bool {
+    on_processor(&tensor.device()) && tensor.dtype() == DType::F32
 }
 
 /// The operations.

@@ -15,7 +15,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::lanes::Lanes;
-use super::norm::on_processor;
+use super::norm::is_taken;
 use super::values::{CHUNK, tensor, written};
 
 /// Parts of the sum over all rows.
@@ -338,7 +338,7 @@ impl<B: RowOps, C: CheckpointStrategy> RowOps for Autodiff<B, C> {
 /// `[..., features]`, `[features]`, `[features]`; the first is the output's too.
 #[must_use]
 pub fn layer_norm<const D: usize>(input: Tensor<D>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> Tensor<D> {
-    if on_processor(&input.device()) {
+    if is_taken(&input) {
         let (input, weight, bias) = (input.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
         return Tensor::from_dispatch(Dispatch::normalise_rows(input, weight, bias, eps));
     }
@@ -355,7 +355,7 @@ fn composed<const D: usize>(input: Tensor<D>, weight: Tensor<1>, bias: Tensor<1>
 /// Mean of each row, `[rows, columns]` to `[rows]`.
 #[must_use]
 pub fn row_means(input: Tensor<2>) -> Tensor<1> {
-    if on_processor(&input.device()) {
+    if is_taken(&input) {
         return Tensor::from_dispatch(Dispatch::row_means(input.into_dispatch()));
     }
     let [rows, _] = input.dims();

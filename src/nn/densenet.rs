@@ -82,7 +82,7 @@ impl DenseNet {
     #[must_use]
     pub fn map(&self, images: Tensor<4>, pass: &Pass) -> Tensor<4> {
         let all = &self.features;
-        let conv0 = pass.seen("features.conv0", all.conv0.forward(images));
+        let conv0 = pass.seen("features.conv0", all.conv0.forward(images, pass.precision));
         let norm0 = pass.seen("features.norm0", all.norm0.forward(conv0, pass.mode, Activation::Relu));
         let mut body = pass.seen("features.pool0", POOL.forward(norm0));
         body = pass.seen("features.denseblock1", all.denseblock1.forward(body, pass));
@@ -132,7 +132,7 @@ impl Layer {
 
     fn forward(&self, input: Tensor<4>, pass: &Pass) -> Tensor<4> {
         let first = self.norm1.forward(input, pass.mode, Activation::Relu);
-        self.conv2.forward(self.norm2.after(&self.conv1, first, None, pass.mode, Activation::Relu))
+        self.conv2.forward(self.norm2.after(&self.conv1, first, None, pass, Activation::Relu), pass.precision)
     }
 }
 
@@ -144,6 +144,6 @@ struct Transition {
 
 impl Transition {
     fn forward(&self, input: Tensor<4>, pass: &Pass) -> Tensor<4> {
-        HALVE.forward(self.conv.forward(self.norm.forward(input, pass.mode, Activation::Relu)))
+        HALVE.forward(self.conv.forward(self.norm.forward(input, pass.mode, Activation::Relu), pass.precision))
     }
 }

@@ -8,6 +8,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
 use super::layers::Linear;
+use crate::study::Precision;
 
 /// The layers after the backbone.
 #[derive(Module, Debug)]
@@ -46,6 +47,8 @@ impl Head {
         }
     }
 
+    /// In single precision.
+    ///
     /// # Shapes
     /// `[images, features]` to `[images, classes]`.
     pub(super) fn forward(&self, features: Tensor<2>, dropout: Option<Dropout>) -> Tensor<2> {
@@ -56,8 +59,11 @@ impl Head {
         };
         let features = masked(features, first);
         match self {
-            Self::Linear(layer) => layer.forward(features),
-            Self::Perceptron(layers) => layers.fc2.forward(masked(relu(layers.fc1.forward(features)), second)),
+            Self::Linear(layer) => layer.forward(features, Precision::F32),
+            Self::Perceptron(layers) => {
+                let hidden = masked(relu(layers.fc1.forward(features, Precision::F32)), second);
+                layers.fc2.forward(hidden, Precision::F32)
+            }
         }
     }
 

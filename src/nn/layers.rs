@@ -6,9 +6,11 @@
 use burn::module::{Module, Param, ParamId};
 use burn::tensor::{Device, Shape, Tensor};
 
+use super::precision::{convolve, product};
 use crate::kernels::{
-    self, After, Curve, Geometry, Then, convolution, convolution_then, curve, on_processor, row_means, scale_shift,
+    self, After, Curve, Geometry, Then, convolution_then, curve, on_processor, row_means, scale_shift,
 };
+use crate::study::Precision;
 
 /// How a convolution or a pool pads its input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,6 +142,11 @@ impl ConvolutionShape {
 }
 
 impl Convolution {
+    #[cfg(test)]
+    pub(super) fn weight(&self) -> Tensor<4> {
+        self.weight.val()
+    }
+
     /// Channels out.
     #[must_use]
     pub fn outputs(&self) -> usize {
@@ -150,9 +157,9 @@ impl Convolution {
     /// # Shapes
     /// `[images, inputs, height, width]` to `[images, outputs, (height + padding - kernel) / stride + 1, ...]`.
     #[must_use]
-    pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+    pub fn forward(&self, input: Tensor<4>, precision: Precision) -> Tensor<4> {
         let geometry = self.geometry(&input);
-        let output = convolution(input, self.weight.val(), geometry);
+        let output = convolve(input, self.weight.val(), geometry, precision);
         match &self.bias {
             Some(bias) => output + bias.val().reshape([1, -1, 1, 1]),
             None => output,
@@ -237,10 +244,11 @@ pub(super) fn excite(
     reduce: &Convolution,
     expand: &Convolution,
     activation: Activation,
+    precision: Precision,
 ) -> Tensor<4> {
     let [images, channels, _, _] = input.dims();
     let means = global_average(input.clone()).reshape([images, channels, 1, 1]);
-    gated(input, expand.forward(activate(reduce.forward(means), activation)))
+    gated(input, expand.forward(activate(reduce.forward(means, precision), activation), precision))
 }
 
 /// Each channel of each image times the sigmoid of its gate.
@@ -279,8 +287,8 @@ impl Squeeze {
     /// # Shapes
     /// `[images, channels, height, width]`, unchanged.
     #[must_use]
-    pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        excite(input, &self.fc1, &self.fc2, Activation::Relu)
+    pub fn forward(&self, input: Tensor<4>, precision: Precision) -> Tensor<4> {
+        excite(input, &self.fc1, &self.fc2, Activation::Relu, precision)
     }
 }
 
@@ -301,14 +309,19 @@ impl Linear {
     /// # Shapes
     /// `[..., inputs]` to `[..., outputs]`.
     #[must_use]
-    pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
+    pub fn forward<const D: usize>(&self, input: Tensor<D>, precision: Precision) -> Tensor<D> {
         let mut shape = input.dims();
         // One product over all rows: a batch of products would make a gradient of the weight each.
         let rows = shape[..D - 1].iter().product();
         let flat: Tensor<2> = input.reshape([rows, shape[D - 1]]);
-        let output = flat.matmul(self.weight.val().transpose()) + self.bias.val().unsqueeze();
+        let output = product(flat, self.weight.val().transpose(), precision) + self.bias.val().unsqueeze();
         shape[D - 1] = self.outputs();
         output.reshape(shape)
+    }
+
+    #[cfg(test)]
+    pub(super) fn weight(&self) -> Tensor<2> {
+        self.weight.val()
     }
 
     /// Features in.
@@ -398,7 +411,8 @@ mod tests {
         let device = Device::flex();
         let mut layer = conv([1, 2], 1).bias().build(&device);
         layer.bias = Some(Param::from_data([1.0_f32, 2.0], &device));
-        let output: Vec<f32> = layer.forward(Tensor::ones([1, 1, 1, 2], &device)).into_data().try_to_vec().unwrap();
+        let output: Vec<f32> =
+            layer.forward(Tensor::ones([1, 1, 1, 2], &device), Precision::F32).into_data().try_to_vec().unwrap();
         assert_eq!(output, [1.0, 1.0, 2.0, 2.0]);
     }
 }

@@ -26,6 +26,7 @@ mod nasnet;
 mod norm;
 mod pool;
 mod positions;
+mod precision;
 mod residual;
 mod resnet;
 mod resnetv2;
@@ -71,11 +72,13 @@ pub struct Pass {
     pub paths: Option<Tensor<2>>,
     /// Where what each stage gives is written down, if anybody looks.
     pub stages: Option<Stages>,
+    /// What products are computed in: the network's own, whatever stands here when it is asked.
+    pub precision: study::Precision,
 }
 
 impl From<Mode> for Pass {
     fn from(mode: Mode) -> Self {
-        Self { mode, paths: None, stages: None }
+        Self { mode, paths: None, stages: None, precision: study::Precision::F32 }
     }
 }
 
@@ -215,6 +218,9 @@ pub struct Network {
     flavour: Flavour,
     #[module(skip)]
     seed: u64,
+    /// What the backbone's products are computed in. The head's are in single precision, so that scores are not rounded.
+    #[module(skip)]
+    precision: study::Precision,
 }
 
 impl Network {
@@ -235,6 +241,7 @@ impl Network {
     pub fn of(study: &study::Study, classes: usize, seed: u64, device: &Device) -> Self {
         let (channels, side) = (study.model.channels(), study.images.side() as usize);
         Self::headed(study.model.backbone, study.model.head, classes, [channels, side, side], seed, device)
+            .with_precision(study.train.precision)
     }
 
     /// [`Self::new`] for images of a height and width. Only a vision transformer asks for them: its table of positions
@@ -289,7 +296,15 @@ impl Network {
         let head = study::Head { dropout: 0.0, hidden: self.head.hidden_outputs(), pool: self.pool };
         let side = card.input.side as usize;
         let image = [self.channels, side, side];
+        let precision = self.precision;
         Self::built(self.of, flavour, architecture, (head, classes, image), self.seed, &device)
+            .with_precision(precision)
+    }
+
+    /// The same network with the products of its backbone computed in `precision`; a new one does so in single precision.
+    #[must_use]
+    pub fn with_precision(self, precision: study::Precision) -> Self {
+        Self { precision, ..self }
     }
 
     fn built(
@@ -303,7 +318,8 @@ impl Network {
         let backbone = Backbone::new(architecture, image, device);
         let (pool, [channels, _, _]) = (head.pool, image);
         let head = Head::new(of.card().features as usize, head.hidden, classes, device);
-        initialise::draw(Self { backbone, head, pool, channels, of, flavour, seed }, architecture, seed)
+        let precision = study::Precision::F32;
+        initialise::draw(Self { backbone, head, pool, channels, of, flavour, seed, precision }, architecture, seed)
     }
 
     /// Pooled features; `pass` is a [`Mode`], or a [`Pass`] with drop path.
@@ -312,7 +328,8 @@ impl Network {
     /// `[images, channels, height, width]` to `[images, feature_count]`.
     #[must_use]
     pub fn features(&self, images: Tensor<4>, pass: impl Into<Pass>) -> Tensor<2> {
-        self.backbone.features(images, &pass.into(), self.pool)
+        let pass = Pass { precision: self.precision, ..pass.into() };
+        self.backbone.features(images, &pass, self.pool)
     }
 
     /// Logits of features.

@@ -12,9 +12,10 @@ use burn::module::{
 use burn::tensor::module::batch_norm_train;
 use burn::tensor::{Device, Tensor};
 
-use super::Mode;
 use super::layers::{Activation, Convolution, activate, blank, constant};
+use super::{Mode, Pass};
 use crate::kernels::{After, Then, batch_norm, on_processor, scale_shift, sum_relu};
+use crate::study::Precision;
 
 /// How much of a running statistic each training batch replaces; PyTorch's convention and default.
 const MOMENTUM: f64 = 0.1;
@@ -75,11 +76,12 @@ impl BatchNorm {
         convolution: &Convolution,
         input: Tensor<4>,
         added: Option<Tensor<4>>,
-        mode: Mode,
+        pass: &Pass,
         activation: Activation,
     ) -> Tensor<4> {
+        let (mode, whole) = (pass.mode, pass.precision == Precision::F32);
         let still = mode == Mode::Eval || !self.training.is_enabled();
-        if still && on_processor(&input.device()) && !convolution.has_bias() {
+        if still && whole && on_processor(&input.device()) && !convolution.has_bias() {
             let (scale, shift) = self.affine();
             let (activation, rest) = match activation.after() {
                 Some(after) => (after, Activation::Linear),
@@ -88,7 +90,7 @@ impl BatchNorm {
             let then = Then { scale, shift, added, activation };
             return activate(convolution.forward_then(input, then), rest);
         }
-        let output = convolution.forward(input);
+        let output = convolution.forward(input, pass.precision);
         match (added, activation) {
             (None, _) => self.forward(output, mode, activation),
             (Some(added), Activation::Relu) => sum_relu(self.forward(output, mode, Activation::Linear), added),

@@ -108,26 +108,25 @@ impl Block {
     }
 
     fn forward(&self, input: Tensor<4>, index: usize, pass: &Pass) -> Tensor<4> {
-        let mode = pass.mode;
         let shortcut = match &self.downsample {
-            Some((convolution, norm)) => norm.after(convolution, input.clone(), None, mode, Activation::Linear),
+            Some((convolution, norm)) => norm.after(convolution, input.clone(), None, pass, Activation::Linear),
             None => input.clone(),
         };
-        let mut inner = self.bn1.after(&self.conv1, input, None, mode, Activation::Relu);
+        let mut inner = self.bn1.after(&self.conv1, input, None, pass, Activation::Relu);
         let (mut convolution, mut norm) = (&self.conv2, &self.bn2);
         if let (Some(conv3), Some(bn3)) = (&self.conv3, &self.bn3) {
-            inner = norm.after(convolution, inner, None, mode, Activation::Relu);
+            inner = norm.after(convolution, inner, None, pass, Activation::Relu);
             (convolution, norm) = (conv3, bn3);
         }
         if self.se_module.is_none() && !pass.drops() {
-            return norm.after(convolution, inner, Some(shortcut), mode, Activation::Relu);
+            return norm.after(convolution, inner, Some(shortcut), pass, Activation::Relu);
         }
         // A gated branch of two convolutions ends with an activation, one that is not gated without.
         let gated_pair = self.conv3.is_none() && self.se_module.is_some();
         let after = if gated_pair { Activation::Relu } else { Activation::Linear };
-        inner = norm.after(convolution, inner, None, mode, after);
+        inner = norm.after(convolution, inner, None, pass, after);
         if let Some(gate) = &self.se_module {
-            inner = gate.forward(inner);
+            inner = gate.forward(inner, pass.precision);
         }
         sum_relu(pass.branch(index, inner), shortcut)
     }

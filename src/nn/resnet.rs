@@ -64,7 +64,7 @@ impl ResNet {
             Some(norm) => norm.forward(images, pass.mode, Activation::Linear),
             None => images,
         };
-        let stem = self.bn1.after(&self.conv1, images, None, pass.mode, Activation::Relu);
+        let stem = self.bn1.after(&self.conv1, images, None, pass, Activation::Relu);
         residual::forward(self.stages(), pass.seen("maxpool", POOL.forward(stem)), pass)
     }
 

@@ -74,8 +74,8 @@ impl ResNetV2 {
             None => images,
         };
         let stem = match &self.stem.norm {
-            Some(norm) => norm.after(&self.stem.conv, images, None, pass.mode, Activation::Relu),
-            None => self.stem.conv.forward(images),
+            Some(norm) => norm.after(&self.stem.conv, images, None, pass, Activation::Relu),
+            None => self.stem.conv.forward(images, pass.precision),
         };
         let (mut body, mut index) = (pass.seen("stem", POOL.forward(stem)), 0);
         for (stage, number) in self.stages.iter().zip(0..) {
@@ -136,18 +136,18 @@ impl Block {
     fn forward(&self, input: Tensor<4>, index: usize, pass: &Pass) -> Tensor<4> {
         let normalised = self.norm1.forward(input.clone(), pass.mode, Activation::Relu);
         let shortcut = match &self.downsample {
-            Some(projection) => projection.conv.forward(normalised.clone()),
+            Some(projection) => projection.conv.forward(normalised.clone(), pass.precision),
             None => input,
         };
-        let inner = self.norm2.after(&self.conv1, normalised, None, pass.mode, Activation::Relu);
+        let inner = self.norm2.after(&self.conv1, normalised, None, pass, Activation::Relu);
         let mut inner = match (&self.norm3, &self.conv3) {
             (Some(norm3), Some(conv3)) => {
-                conv3.forward(norm3.after(&self.conv2, inner, None, pass.mode, Activation::Relu))
+                conv3.forward(norm3.after(&self.conv2, inner, None, pass, Activation::Relu), pass.precision)
             }
-            _ => self.conv2.forward(inner),
+            _ => self.conv2.forward(inner, pass.precision),
         };
         if let Some(se) = &self.se {
-            inner = se.forward(inner);
+            inner = se.forward(inner, pass.precision);
         }
         pass.branch(index, inner) + shortcut
     }

@@ -109,10 +109,10 @@ impl Stem {
     }
 
     fn forward(&self, images: Tensor<4>, pass: &Pass) -> Tensor<4> {
-        let first = self.bn1.after(&self.conv1, images, None, pass.mode, Activation::Relu);
+        let first = self.bn1.after(&self.conv1, images, None, pass, Activation::Relu);
         let rest = [(&self.conv2, &self.bn2), (&self.conv3, &self.bn3)];
         rest.into_iter().fold(first, |input, layer| match layer {
-            (Some(conv), Some(norm)) => norm.after(conv, input, None, pass.mode, Activation::Relu),
+            (Some(conv), Some(norm)) => norm.after(conv, input, None, pass, Activation::Relu),
             _ => input,
         })
     }

@@ -66,7 +66,7 @@ impl Vgg {
         let mut body = images;
         for layer in &self.features {
             body = match layer {
-                Some(convolution) => convolution.forward(body),
+                Some(convolution) => convolution.forward(body, pass.precision),
                 None if activated => POOL.forward(body),
                 None => curve(body, Curve::Relu),
             };
@@ -77,7 +77,7 @@ impl Vgg {
         if height < SIDE || width < SIDE {
             body = adaptive_avg_pool2d(body, [height.max(SIDE), width.max(SIDE)]);
         }
-        let hidden = curve(self.pre_logits.fc1.forward(body), Curve::Relu);
-        pass.seen("pre_logits", curve(self.pre_logits.fc2.forward(hidden), Curve::Relu))
+        let hidden = curve(self.pre_logits.fc1.forward(body, pass.precision), Curve::Relu);
+        pass.seen("pre_logits", curve(self.pre_logits.fc2.forward(hidden, pass.precision), Curve::Relu))
     }
 }

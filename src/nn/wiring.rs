@@ -114,7 +114,7 @@ impl Wired {
             (Operation::Convolve(convolution), Operation::Normalise(norm, activation)) => {
                 match (&self.layers[convolution].1, &self.layers[norm].1) {
                     (Layer::Convolution(convolution), Layer::Norm(norm)) => {
-                        norm.after(convolution, input, added, pass.mode, activation)
+                        norm.after(convolution, input, added, pass, activation)
                     }
                     _ => input,
                 }
@@ -137,7 +137,7 @@ impl Wired {
         let first = next();
         match operation {
             Operation::Convolve(layer) => match &self.layers[layer].1 {
-                Layer::Convolution(convolution) => convolution.forward(first),
+                Layer::Convolution(convolution) => convolution.forward(first, pass.precision),
                 Layer::Norm(_) => first,
             },
             Operation::Normalise(layer, activation) => match &self.layers[layer].1 {

@@ -12,7 +12,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use crate::draw::{DrawKey, Stage};
 use crate::kernels::mix::{Targets, mix};
 use crate::nn::{Frozen, Mode, Network};
-use crate::study::{Backbone, ClassWeights, LossKind, LossTerm, Optimizer};
+use crate::study::{Backbone, ClassWeights, LossKind, LossTerm, Optimizer, Precision};
 
 use super::error::TrainError;
 use super::loss::MixedLoss;
@@ -32,6 +32,8 @@ pub struct Bench {
     pub batch: usize,
     /// Training steps, and passes of inference, that are timed; the median counts.
     pub steps: usize,
+    /// What the network's products are computed in.
+    pub precision: Precision,
 }
 
 /// What was measured.
@@ -57,7 +59,7 @@ pub struct Cost {
 /// # Errors
 /// [`TrainError::Diverged`] if the network's loss is not a number.
 pub fn bench(wanted: Bench, device: &Device, progress: &mut dyn FnMut(usize, usize)) -> Result<Cost, TrainError> {
-    let Bench { backbone, side, batch, steps } = wanted;
+    let Bench { backbone, side, batch, steps, precision } = wanted;
     // one small step, one of each kind to warm up, then those that are timed
     let all = 3 * steps + 4;
     let mut done = 0;
@@ -65,7 +67,7 @@ pub fn bench(wanted: Bench, device: &Device, progress: &mut dyn FnMut(usize, usi
         done += 1;
         progress(done, all);
     };
-    let mut trainer = Trainer::new(backbone, side, &device.clone().autodiff())?;
+    let mut trainer = Trainer::new(backbone, side, precision, &device.clone().autodiff())?;
     let small = batch.div_ceil(2);
     trainer.step(&Drawn::new(small, side, &trainer.device))?;
     tick();
@@ -201,10 +203,10 @@ struct Trainer {
 }
 
 impl Trainer {
-    fn new(backbone: Backbone, side: usize, device: &Device) -> Result<Self, TrainError> {
+    fn new(backbone: Backbone, side: usize, precision: Precision, device: &Device) -> Result<Self, TrainError> {
         let terms = terms(&[(0.6, LossKind::Focal { gamma: 2.0, alpha: 0.25 }), (0.4, LossKind::SoftF1)]);
         Ok(Self {
-            network: Network::sized(backbone, CLASSES, [side; 2], 0, device),
+            network: Network::sized(backbone, CLASSES, [side; 2], 0, device).with_precision(precision),
             loss: MixedLoss::new(&terms, CLASSES, &[1; CLASSES])?,
             optimizer: TorchOptimizer::new(Optimizer::AdamW { lr: 1e-4, weight_decay: 0.01 }, None),
             device: device.clone(),

@@ -49,7 +49,14 @@ fn what_cannot_be_measured_is_a_wrong_command_line() {
     wrong(&["resnet18", "--side", "0"], "0 is not in 1..=4096");
     wrong(&["inception_v3", "--side", "20"], "its smallest side is");
     wrong(&["vit_b16", "--side", "230"], "--side 240 is the next");
-    wrong(&["resnet18", "--precision", "f8"], "possible values: f32");
+    wrong(&["resnet18", "--precision", "f8"], "possible values: f32, bf16");
     wrong(&["resnet18", "--batch", "0"], "0 is not in 1..=4096");
     wrong(&["resnet18", "--device", "tpu"], "`tpu` is no device");
+}
+
+#[test]
+fn bf16_is_not_measured_on_the_processor() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = pipe(folder.path(), &["bench", "resnet18", "--side", "32", "--precision", "bf16"]).ends(3);
+    told.says("E0507: `bf16` is asked for on cpu, where it is slower than `f32`").says("--precision f32");
 }

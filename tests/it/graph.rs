@@ -73,11 +73,12 @@ fn every_key_is_that_of_its_content() {
     let selected = set(&[&[Work::SelectRows, Work::Split], &TRAIN, &AFTER_TRAINING]);
     let drawn =
         set(&[&[Work::ReadTable, Work::SelectRows, Work::Split], &prepared.iter().copied().collect::<Vec<_>>()]);
-    let cases: [(&str, &str, &BTreeSet<Work>); 15] = [
+    let cases: [(&str, &str, &BTreeSet<Work>); 16] = [
         ("lr = 1e-3", "lr = 2e-3", &trained),
         ("epochs = 2", "epochs = 3", &trained),
         ("epochs = 2", "epochs = 2\n    loss = focal()", &trained),
         ("epochs = 2", "epochs = 2\n    batch = 8", &trained),
+        ("epochs = 2", "epochs = 2\n    precision = bf16", &trained),
         ("normalize(train)", "normalize(half)", &trained),
         ("normalize(train)]", "normalize(train)]\n    augment = [flip(horizontal, p = 0.5)]", &trained),
         ("resnet18()", "resnet34()", &trained),
@@ -109,6 +110,7 @@ fn words_layout_defaults_and_places_change_nothing() {
     let commented = BASE.replace('\n', "   # a remark\n\n");
     let settings = BASE.replace("epochs = 2", "epochs = rounds").replace("study", "param rounds : int = 2\n\nstudy");
     let defaults = BASE.replace("resnet18()", "resnet18(weights = none)").replace("data {", "seed = 42\n  data {");
+    let defaults = defaults.replace("epochs = 2", "epochs = 2\n    precision = f32");
     let run = |device: &str| format!("{BASE}\nrun here {{ device = {device}\n  threads = 1 }}\n");
     let places = ["auto", "cpu", "cuda", "cuda(1)", "vulkan", "vulkan(1)"].map(run);
     for text in [commented, settings, defaults].into_iter().chain(places) {
@@ -300,6 +302,16 @@ study grid {
   compare { baseline = { backbone = resnet18, loss = ce } }
 }
 ";
+
+#[test]
+fn features_of_a_frozen_backbone_go_by_what_it_computes_in() {
+    let half = planned(&GRID.replace("epochs = 2", "epochs = 2\n    precision = bf16"));
+    let key = |plan: &Plan, work| plan.dag.find(0, work).unwrap().key.clone();
+    let whole = planned(GRID);
+    assert_ne!(key(&half, Work::Features), key(&whole, Work::Features));
+    assert_ne!(key(&half, Work::Train(0)), key(&whole, Work::Train(0)));
+    assert_eq!(key(&half, Work::Prepare), key(&whole, Work::Prepare));
+}
 
 #[test]
 fn a_grid_shares_what_its_variants_have_in_common() {

@@ -55,6 +55,8 @@ mod mutants;
 mod new;
 #[cfg(feature = "run")]
 mod parity;
+#[cfg(feature = "run")]
+mod precision;
 mod reference;
 mod remembered;
 mod report;

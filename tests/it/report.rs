@@ -115,6 +115,7 @@ fn study(folds: u32, epochs: u32) -> Study {
             clip: Some(1.0),
             stop: Some(EarlyStop { on: Watch::MacroF1, patience: 5 }),
             keep: KeepEpoch::Best(Watch::MacroF1),
+            precision: Precision::F32,
         },
         evaluate: Evaluate {
             operating: vec![],

@@ -20,8 +20,8 @@ use pipe::nn::{Network, weights};
 use pipe::study::{
     self, Augment, Backbone, Changed, ClassWeights, CrossValidation, EarlyStop, Evaluate, Filter, Fit, FoldKind,
     Freeze, Group, Head, Images, KeepEpoch, LossKind, LossTerm, Metric, Model, Multiclass, Normalize, OnMissing,
-    Optimizer, Pooling, Prepare, Sampler, Schedule, Source, Split, Study, Train, Unit, Watch, Weights, WhenMany,
-    WhenOther,
+    Optimizer, Pooling, Precision, Prepare, Sampler, Schedule, Source, Split, Study, Train, Unit, Watch, Weights,
+    WhenMany, WhenOther,
 };
 use pipe::train::{
     Event, FeatureTable, Flow, FoldInput, TorchOptimizer, TrainError, TrainedFold, features, predict, train_fold,
@@ -205,6 +205,7 @@ fn study() -> Study {
             clip: None,
             stop: None,
             keep: KeepEpoch::Last,
+            precision: Precision::F32,
         },
         evaluate: Evaluate {
             operating: vec![],

@@ -87,6 +87,15 @@ impl Problems {
         self.push(at(Diagnostic::new(Code::E0801, message), span, "asked here").help(help));
     }
 
+    /// E0507: 16 bits on a device that a run has found, and that does not compute in them for this reason.
+    pub fn no_bf16(&mut self, span: Option<Span>, device: &str, why: &str) {
+        let message = format!("`bf16` is asked for, and the run is on {device}, {why}");
+        self.push(
+            at(Diagnostic::new(Code::E0507, message), span, "asked here")
+                .help("write  precision = f32 , or run where there is an NVIDIA GPU:  --device cuda"),
+        );
+    }
+
     /// E0301: materialised roles share a patient.
     pub fn leak_in_folds(&mut self, span: Option<Span>, why: &str) {
         let problem = Diagnostic::new(Code::E0301, format!("the folds would leak: {why}"));

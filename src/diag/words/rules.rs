@@ -32,6 +32,16 @@ impl Problems {
         );
     }
 
+    /// E0507: 16 bits in a study that is to run on the CPU.
+    pub fn bf16_on_cpu(&mut self, at: Span, device: Span) {
+        self.push(
+            Diagnostic::new(Code::E0507, "`bf16` on the CPU is slower than `f32` and is not offered")
+                .label(at, "asked here")
+                .label(device, "to run on the CPU")
+                .help("write  precision = f32 , or name a GPU:  device = cuda"),
+        );
+    }
+
     /// E0401: a network nobody knows.
     pub fn unknown_backbone<'a>(
         &mut self,

@@ -52,6 +52,7 @@ fn setting(path: &str) -> String {
         "train.batch" => "size of batches".to_owned(),
         "train.optimizer" => "optimiser".to_owned(),
         "train.accumulate" => "batches a step".to_owned(),
+        "train.precision" => "precision of products".to_owned(),
         "train.clip" => "clipping of gradients".to_owned(),
         "train.stop" => "stopping".to_owned(),
         "train.keep" => "choice of epoch".to_owned(),

@@ -6,7 +6,7 @@ use super::words::{count, epochs, listed, noted, percent, source};
 use crate::catalog::losses::LOSSES;
 use crate::catalog::training::{OPTIMIZERS, SCHEDULES};
 use crate::leakage::watches_reported_fold;
-use crate::study::{ClassWeights, KeepEpoch, LossKind, LossTerm, Optimizer, Sampler, Schedule, Watch};
+use crate::study::{ClassWeights, KeepEpoch, LossKind, LossTerm, Optimizer, Precision, Sampler, Schedule, Watch};
 
 pub(super) fn say(told: &Told<'_>, out: &mut Sentences) {
     let train = &told.study.train;
@@ -21,6 +21,9 @@ pub(super) fn say(told: &Told<'_>, out: &mut Sentences) {
     if train.accumulate > 1 {
         let batches = count(train.accumulate as usize, "batch");
         out.say("accumulate", &["Gradients of ", &batches, " were averaged for each step."]);
+    }
+    if train.precision == Precision::Bf16 {
+        out.say("precision", &["The backbone's products were computed in bfloat16, all else in single precision."]);
     }
     if let Some(clip) = train.clip {
         out.say("clip", &["Gradients were clipped to a global norm of ", &clip.to_string(), "."]);
