@@ -4,7 +4,7 @@
 use std::fs;
 
 use burn::tensor::{Device, DeviceKind, Tensor};
-use pipe::exec::{Answering, Choice, RunError, answering, choose, on_device};
+use pipe::exec::{Answering, Choice, RunError, answering, choose, on_device, without_bf16};
 
 use crate::cli::{TINY, pipe};
 
@@ -33,6 +33,8 @@ fn gpu_what_answers_is_taken_and_what_is_no_gpu_is_refused() {
             Err(error) => {
                 assert!(one.software, "{one:?}");
                 assert!(told(error).contains("computes on the processor"));
+                let device = Device::vulkan(DeviceKind::DefaultDevice);
+                assert!(without_bf16(one.device, &device).is_some(), "no arithmetic in bfloat16 through Vulkan");
                 let folder = tempfile::tempdir().unwrap();
                 fs::write(folder.path().join("tiny.pipe"), TINY).unwrap();
                 let arguments = ["run", "tiny.pipe", "--device", &one.device.to_string()];

@@ -311,7 +311,12 @@ impl MixOps for CubeBackend {
 
 #[cfg(test)]
 mod tests {
-    use super::adds_planes;
+    use burn::backend::cubecl::Device;
+    use burn::backend::ops::FloatTensorOps;
+    use burn::tensor::TensorData;
+
+    use super::super::{Term, to_host};
+    use super::*;
 
     #[test]
     fn gpu_kernels_run_where_planes_add_up() {
@@ -319,5 +324,27 @@ mod tests {
         assert!(!adds_planes(false, true, 32), "a GPU without");
         assert!(adds_planes(false, false, 8), "Mesa's software driver");
         assert!(!adds_planes(false, false, 1), "CubeCL's own on the processor");
+    }
+    /// What runs where planes add up nothing, on whatever answers.
+    #[test]
+    fn gpu_the_hosts_reference_leaves_its_results_on_the_device() {
+        let Some(device) = Device::enumerate_all().into_iter().next() else { return };
+        let term = |weight, kind| Term { weight, kind, smoothing: 0.1, class_weights: None };
+        let mix = Mix { classes: 3, terms: vec![term(0.6, Kind::CrossEntropy), term(0.4, Kind::SoftF1)] };
+        let (logits, labels) = (vec![0.5_f32, -1.0, 2.0, 0.0, 3.0, -0.5], vec![2.0_f32, 0.0]);
+        let shares = [0.0_f32, 0.0, 1.0, 1.0, 0.0, 0.0];
+        let host = mix.on_host(&logits, &shares);
+        let tensor = |values: Vec<f32>, shape: &[usize]| {
+            CubeBackend::float_from_data(TensorData::new(values, shape.to_vec()), &device)
+        };
+        let (total, terms, kept, _) =
+            composed::<CubeBackend>(tensor(logits, &[2, 3]), tensor(labels, &[2]), &mix, DType::F32);
+        let gradient = composed_gradient::<CubeBackend>(kept, tensor(vec![2.0], &[1]));
+        let wanted = host.gradient.iter().map(|slope| 2.0 * slope).collect::<Vec<_>>();
+        for (ours, theirs) in [(total, vec![host.value]), (terms, host.terms), (gradient, wanted)] {
+            let ours = to_host::<CubeBackend>(ours);
+            assert_eq!(ours.len(), theirs.len());
+            assert!(ours.iter().zip(&theirs).all(|(a, b)| (f64::from(*a) - b).abs() < 1e-6), "{ours:?}, {theirs:?}");
+        }
     }
 }
