@@ -30,6 +30,7 @@ pub mod propose;
 pub mod record;
 pub mod report;
 pub mod show;
+mod simd;
 pub mod source;
 pub mod split;
 pub mod stats;

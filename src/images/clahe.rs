@@ -4,9 +4,10 @@
 //! sum becomes a table of 256 levels; a pixel's value is interpolated between the tables of the four nearest tile
 //! centres (Zuiderveld 1994). Rounding, the dealing of the remainder and the border follow OpenCV, in `f32`.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::Pixels;
+use crate::simd::arch;
 
 type Table = [u8; 256];
 
@@ -35,7 +36,7 @@ fn equalise(plane: &mut [u8], size: (usize, usize), clip: f64, tiles: usize) {
     let divides = size.0.is_multiple_of(tiles) && size.1.is_multiple_of(tiles);
     let padded = |length: usize| if divides { length } else { length + tiles - length % tiles };
     let tile = (padded(size.0) / tiles, padded(size.1) / tiles);
-    Arch::new().dispatch(Equalise { plane, size, tile, clip, tiles });
+    arch().dispatch(Equalise { plane, size, tile, clip, tiles });
 }
 
 /// The work, compiled for each kind of vectors there is.

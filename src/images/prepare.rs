@@ -3,11 +3,12 @@
 //! Grey and resize are Pillow's (`convert("L")`, `resize`, `ImageOps.pad`, `ImageOps.fit`) to one grey level, CLAHE is
 //! OpenCV's to one grey level; the integration tests hold stored figures of both.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::Pixels;
 use super::clahe::clahe;
 use super::resample::{BICUBIC, BILINEAR, LANCZOS, Span, resample};
+use crate::simd::arch;
 use crate::study::{Filter, Fit, Prepare};
 
 /// Applies the steps in order.
@@ -28,7 +29,7 @@ fn grey(pixels: Pixels) -> Pixels {
         return pixels;
     }
     let mut data = vec![0; pixels.data.len() / 3];
-    Arch::new().dispatch(Luma { colours: &pixels.data, data: &mut data });
+    arch().dispatch(Luma { colours: &pixels.data, data: &mut data });
     Pixels { channels: 1, data, ..pixels }
 }
 

@@ -8,9 +8,10 @@
 use std::f64::consts::PI;
 use std::ops::Range;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::Pixels;
+use crate::simd::arch;
 
 /// Rows that are summed side by side: so many that the loop over them is the one that becomes vectors.
 const ROWS: usize = 64;
@@ -69,9 +70,9 @@ pub(super) fn resample(pixels: &Pixels, across: Span, down: Span, kernel: Kernel
     let rows = by_row.needed();
     let mut narrow = vec![0; rows.len() * stride];
     let from = &pixels.data[rows.start * pixels.stride()..rows.end * pixels.stride()];
-    Arch::new().dispatch(Across { rows: from, channels, weights: &by_column, narrow: &mut narrow });
+    arch().dispatch(Across { rows: from, channels, weights: &by_column, narrow: &mut narrow });
     let mut data = vec![0; down.count as usize * stride];
-    Arch::new().dispatch(Down { rows: &narrow, top: rows.start, stride, weights: &by_row, data: &mut data });
+    arch().dispatch(Down { rows: &narrow, top: rows.start, stride, weights: &by_row, data: &mut data });
     Pixels { width: across.count, height: down.count, channels: pixels.channels, data }
 }
 

@@ -1,8 +1,9 @@
 //! A scale and a shift a channel and the activation after them: what follows a convolution once a norm's statistics are known.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::values::sigmoid;
+use crate::simd::arch;
 
 /// What follows a norm. Values that are not numbers pass through, so that they are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,7 +153,7 @@ impl<A: Affine> Finish for Finished<'_, A> {
 
     fn run(&self, channel: usize, at: usize, out: &mut [f32]) {
         let added = self.added.map(|added| &added[at..at + out.len()]);
-        Arch::new().dispatch(Run { affine: self.channels[channel], added, out });
+        arch().dispatch(Run { affine: self.channels[channel], added, out });
     }
 }
 

@@ -13,11 +13,12 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{AutodiffBackend, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{Shape, Tensor};
 use gemm::Parallelism;
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::cpu::{Matrix, product};
 use super::lanes::Lanes;
 use super::values::{exp, tensor, written_with};
+use crate::simd::arch;
 
 /// The operations.
 #[backend_extension(Flex, Autodiff)]
@@ -140,7 +141,7 @@ fn shares(sizes: Sizes, head: Head<'_>, table: &mut Vec<f32>) {
     let tokens = sizes.tokens;
     table.resize(tokens * tokens, 0.0);
     product(head.query, head.key.transposed(), table, tokens, false, Parallelism::None);
-    Arch::new().dispatch(Softmax { rows: table, columns: tokens, scale: sizes.scale() });
+    arch().dispatch(Softmax { rows: table, columns: tokens, scale: sizes.scale() });
 }
 
 impl AttentionOps for Flex {
@@ -175,7 +176,7 @@ impl AttentionOps for Flex {
                 let output = &y[number * tokens * sizes.width..][..tokens * sizes.width];
                 let output = Matrix::new(&output[head * sizes.each()..], tokens, sizes.each(), sizes.width);
                 product(output, parts.value.transposed(), slopes, tokens, false, Parallelism::None);
-                Arch::new().dispatch(Slope { gradients: slopes, shares: table, columns: tokens, scale: sizes.scale() });
+                arch().dispatch(Slope { gradients: slopes, shares: table, columns: tokens, scale: sizes.scale() });
                 let (table, slopes) =
                     (Matrix::new(table, tokens, tokens, tokens), Matrix::new(slopes, tokens, tokens, tokens));
                 for (part, of, with) in

@@ -288,7 +288,8 @@ impl<B: ThenOps, C: CheckpointStrategy> ThenOps for Autodiff<B, C> {
                 composed::<Self>(Self::convolve(input, weight, geometry), [scale, shift], None, activation)
             }
             OpsKind::UnTracked(prepared) => {
-                let [input, weight, scale, shift] = [input, weight, scale, shift].map(|tensor| tensor.into_primitive());
+                let [input, weight, scale, shift] =
+                    [input, weight, scale, shift].map(<FloatTensor<Self>>::into_primitive);
                 prepared.finish(B::convolve_then(input, weight, scale, shift, activation, geometry))
             }
         }
@@ -309,7 +310,7 @@ impl<B: ThenOps, C: CheckpointStrategy> ThenOps for Autodiff<B, C> {
                 composed::<Self>(Self::convolve(input, weight, geometry), [scale, shift], Some(added), activation)
             }
             OpsKind::UnTracked(prepared) => {
-                let all = [input, weight, scale, shift, added].map(|tensor| tensor.into_primitive());
+                let all = [input, weight, scale, shift, added].map(<FloatTensor<Self>>::into_primitive);
                 let [input, weight, scale, shift, added] = all;
                 prepared.finish(B::convolve_then_add(input, weight, scale, shift, added, activation, geometry))
             }

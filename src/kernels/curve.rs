@@ -11,10 +11,11 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{AutodiffBackend, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{Tensor, activation};
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::norm::is_taken;
 use super::values::{CHUNK, erf, exp, sigmoid, tensor, written};
+use crate::simd::arch;
 
 /// A function of one number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +68,7 @@ fn pass(x: &FlexTensor, y: &FlexTensor, of: impl Fn(f32, f32) -> f32 + Sync) -> 
     let (x, y) = (x.storage::<f32>(), y.storage::<f32>());
     let values = written(x.len(), CHUNK, |number, out| {
         let range = number * CHUNK..number * CHUNK + out.len();
-        Arch::new().dispatch(Pass { x: &x[range.clone()], y: &y[range], out, of: &of });
+        arch().dispatch(Pass { x: &x[range.clone()], y: &y[range], out, of: &of });
     });
     tensor(values, shape)
 }

@@ -2,13 +2,14 @@
 //!
 //! Compiled for each instruction set, chosen at run time.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::affine::Finish;
 use super::cpu::Sizes;
 use super::phases::{Layout, WIDTH};
 use super::values::written_with;
+use crate::simd::arch;
 
 /// A run of outputs, each the sum of `weights` times what the taps read.
 struct Correlate<'a> {
@@ -86,7 +87,7 @@ pub(super) fn forward(sizes: &Sizes, input: &[f32], weight: &[f32], finish: &imp
         let first = index % sizes.groups * group.outputs;
         let weights = weight[first * taps.len()..].chunks(taps.len());
         for (channel, (output, weights)) in output.chunks_mut(sizes.positions()).zip(weights).enumerate() {
-            Arch::new().dispatch(Correlate { taps: &taps, weights, padded, out: run });
+            arch().dispatch(Correlate { taps: &taps, weights, padded, out: run });
             for (output, run) in output.chunks_mut(sizes.out_width).zip(run.chunks(layout.step)) {
                 output.copy_from_slice(&run[..sizes.out_width]);
             }
@@ -132,7 +133,7 @@ pub(super) fn by_input(sizes: &Sizes, weight: &[f32], output: &[f32]) -> Vec<f32
                         reads.iter().map(move |(read, place)| (output * layout.size() + read, kernel[*place]))
                     })
                     .unzip();
-                Arch::new().dispatch(Correlate { taps: &taps, weights: &weights, padded, out });
+                arch().dispatch(Correlate { taps: &taps, weights: &weights, padded, out });
             }
             for (row, line) in input.chunks_mut(sizes.width).enumerate() {
                 let row = row + sizes.top;
@@ -185,7 +186,7 @@ pub(super) fn by_weight(sizes: &Sizes, input: &[f32], output: &[f32], weight: &m
                     for (output, run) in output.chunks(sizes.out_width).zip(run.chunks_mut(layout.step)) {
                         run[..sizes.out_width].copy_from_slice(output);
                     }
-                    Arch::new().dispatch(Collect { taps: &taps, sums, padded, out: run });
+                    arch().dispatch(Collect { taps: &taps, sums, padded, out: run });
                 }
             }
             for (weight, sums) in weights.iter_mut().zip(sums) {

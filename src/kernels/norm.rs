@@ -13,12 +13,13 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{AutodiffBackend, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{DType, Device, Shape, Tensor};
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::affine::{Affine, After, Ranged, Swish, affines};
 use super::lanes::Lanes;
 use super::values::{tensor, written};
+use crate::simd::arch;
 
 /// Do tensors of this device lie in the processor's memory, so that the operations here are there for them?
 #[must_use]
@@ -95,7 +96,7 @@ impl Planes {
         let plane = self.plane.max(1);
         written(x.len(), plane, |index, out| {
             let range = index * plane..index * plane + out.len();
-            Arch::new().dispatch(Map { out, x: &x[range.clone()], y: &y[range], of: of(index % self.channels) });
+            arch().dispatch(Map { out, x: &x[range.clone()], y: &y[range], of: of(index % self.channels) });
         })
     }
 
@@ -119,7 +120,7 @@ impl Planes {
         let (plane, channels) = (self.plane, self.channels);
         let sums = |channel| {
             let (affine, centre) = (affines[channel], centre(channel));
-            Arch::new().dispatch(Sums { x, y, plane, channels, channel, affine, centre })
+            arch().dispatch(Sums { x, y, plane, channels, channel, affine, centre })
         };
         (0..channels).into_par_iter().map(sums).collect()
     }
@@ -128,7 +129,7 @@ impl Planes {
     fn moments(&self, x: &[f32]) -> (Vec<f32>, Vec<f32>) {
         let (plane, channels) = (self.plane, self.channels);
         let moments = |channel| {
-            let Moments { count, mean, squares } = Arch::new().dispatch(Measure { x, plane, channels, channel });
+            let Moments { count, mean, squares } = arch().dispatch(Measure { x, plane, channels, channel });
             (single(mean), single(squares / count.max(1.0)))
         };
         (0..channels).into_par_iter().map(moments).unzip()
@@ -210,9 +211,9 @@ struct Moments {
 }
 
 impl Moments {
-    /// With those of other values (Chan, Golub and LeVeque 1983).
+    /// With those of other values (Chan et al. 1983).
     #[inline(always)]
-    fn and(self, other: Self) -> Self {
+    fn and(&self, other: &Self) -> Self {
         let count = self.count + other.count;
         let apart = other.mean - self.mean;
         Self {
@@ -257,7 +258,7 @@ impl WithSimd for Measure<'_> {
                 |x, _| (x - near) * (x - near),
             );
             let off = mean - f64::from(near);
-            all.and(Moments { count, mean, squares: f64::from(squares.total()) - count * off * off })
+            all.and(&Moments { count, mean, squares: f64::from(squares.total()) - count * off * off })
         })
     }
 }
@@ -291,7 +292,7 @@ pub(super) use of;
 
 impl NormOps for Flex {
     fn scale_shift(input: FlexTensor, scale: FlexTensor, shift: FlexTensor, activation: After) -> FlexTensor {
-        of!(activation, scaled(input, scale, shift, activation))
+        of!(activation, scaled(&input, &scale, &shift, activation))
     }
 
     fn scale_shift_gradients(
@@ -301,7 +302,7 @@ impl NormOps for Flex {
         output: FlexTensor,
         activation: After,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
-        of!(activation, scaled_gradients(input, scale, shift, output, activation))
+        of!(activation, scaled_gradients(&input, &scale, &shift, &output, activation))
     }
 
     fn normalise(
@@ -311,7 +312,7 @@ impl NormOps for Flex {
         eps: f64,
         activation: After,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
-        of!(activation, normalised(input, weight, bias, eps, activation))
+        of!(activation, normalised(&input, &weight, &bias, eps, activation))
     }
 
     fn normalise_gradients(
@@ -324,11 +325,11 @@ impl NormOps for Flex {
         eps: f64,
         activation: After,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
-        of!(activation, normalised_gradients(input, weight, bias, mean, variance, output, eps, activation))
+        of!(activation, normalised_gradients(&input, &weight, &bias, &mean, &variance, &output, eps, activation))
     }
 }
 
-fn scaled<A: Affine>(input: FlexTensor, scale: FlexTensor, shift: FlexTensor, activation: After) -> FlexTensor {
+fn scaled<A: Affine>(input: &FlexTensor, scale: &FlexTensor, shift: &FlexTensor, activation: After) -> FlexTensor {
     let (input, scale, shift) = (input.to_contiguous(), scale.to_contiguous(), shift.to_contiguous());
     let (shape, x) = (input.shape(), input.storage::<f32>());
     let affines: Vec<A> = affines(scale.storage(), shift.storage(), activation);
@@ -336,10 +337,10 @@ fn scaled<A: Affine>(input: FlexTensor, scale: FlexTensor, shift: FlexTensor, ac
 }
 
 fn scaled_gradients<A: Affine>(
-    input: FlexTensor,
-    scale: FlexTensor,
-    shift: FlexTensor,
-    output: FlexTensor,
+    input: &FlexTensor,
+    scale: &FlexTensor,
+    shift: &FlexTensor,
+    output: &FlexTensor,
     activation: After,
 ) -> (FlexTensor, FlexTensor, FlexTensor) {
     let (input, output) = (input.to_contiguous(), output.to_contiguous());
@@ -358,9 +359,9 @@ fn scaled_gradients<A: Affine>(
 }
 
 fn normalised<A: Affine>(
-    input: FlexTensor,
-    weight: FlexTensor,
-    bias: FlexTensor,
+    input: &FlexTensor,
+    weight: &FlexTensor,
+    bias: &FlexTensor,
     eps: f64,
     activation: After,
 ) -> (FlexTensor, FlexTensor, FlexTensor) {
@@ -374,12 +375,12 @@ fn normalised<A: Affine>(
 }
 
 fn normalised_gradients<A: Affine>(
-    input: FlexTensor,
-    weight: FlexTensor,
-    bias: FlexTensor,
-    mean: FlexTensor,
-    variance: FlexTensor,
-    output: FlexTensor,
+    input: &FlexTensor,
+    weight: &FlexTensor,
+    bias: &FlexTensor,
+    mean: &FlexTensor,
+    variance: &FlexTensor,
+    output: &FlexTensor,
     eps: f64,
     activation: After,
 ) -> (FlexTensor, FlexTensor, FlexTensor) {

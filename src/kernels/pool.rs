@@ -11,11 +11,12 @@ use burn::backend::flex::{FlexTensor, Layout as Strides};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{AutodiffBackend, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{Bytes, DType, Shape, Tensor};
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::phases::{Layout, WIDTH};
 use super::values::{tensor, written_with};
+use crate::simd::arch;
 
 /// A square window that goes over an image.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -150,7 +151,7 @@ fn pool(input: &FlexTensor, window: Window, places: &mut [u8]) -> FlexTensor {
         run.resize(layout.run, 0.0);
         places.resize(layout.run, 0);
         let wanted = found.is_some().then_some(&mut places[..]);
-        Arch::new().dispatch(Largest { taps: &taps, padded, out: run, places: wanted });
+        arch().dispatch(Largest { taps: &taps, padded, out: run, places: wanted });
         rows(run, layout.step, out_width, out);
         if let Some(found) = found {
             rows(places, layout.step, out_width, found);
@@ -159,13 +160,12 @@ fn pool(input: &FlexTensor, window: Window, places: &mut [u8]) -> FlexTensor {
     if places.is_empty() {
         values = written_with(length, out, Scratch::default, |scratch, number, out| find(scratch, number, out, None));
     } else {
-        values
-            .par_chunks_mut(out.max(1))
-            .zip(places.par_chunks_mut(out.max(1)))
-            .enumerate()
-            .for_each_init(Scratch::default, |scratch, (number, (out, places))| {
-                find(scratch, number, out, Some(places))
-            });
+        values.par_chunks_mut(out.max(1)).zip(places.par_chunks_mut(out.max(1))).enumerate().for_each_init(
+            Scratch::default,
+            |scratch, (number, (out, places))| {
+                find(scratch, number, out, Some(places));
+            },
+        );
     }
     tensor(values, Shape::new([images, channels, out_height, out_width]))
 }

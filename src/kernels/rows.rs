@@ -11,12 +11,13 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{AutodiffBackend, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{Shape, Tensor};
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::lanes::Lanes;
 use super::norm::is_taken;
 use super::values::{CHUNK, tensor, written};
+use crate::simd::arch;
 
 /// Parts of the sum over all rows.
 const PARTS: usize = 16;
@@ -193,7 +194,7 @@ impl RowOps for Flex {
         let chunk = rows_of(weight.len()) * weight.len();
         let values = written(x.len(), chunk, |number, out| {
             let x = &x[number * chunk..][..out.len()];
-            Arch::new().dispatch(Normalise { out, x, weight, bias, eps: single(eps) });
+            arch().dispatch(Normalise { out, x, weight, bias, eps: single(eps) });
         });
         tensor(values, input.shape())
     }
@@ -217,7 +218,7 @@ impl RowOps for Flex {
                 let (mut by_weight, mut by_bias) = (vec![0.0; width], vec![0.0; width]);
                 let sums = (&mut by_weight[..], &mut by_bias[..]);
                 let eps = single(eps);
-                Arch::new().dispatch(Gradient { by_input, by_weight: sums.0, by_bias: sums.1, x, y, weight, eps });
+                arch().dispatch(Gradient { by_input, by_weight: sums.0, by_bias: sums.1, x, y, weight, eps });
                 (by_weight, by_bias)
             })
             .collect();
@@ -238,7 +239,7 @@ impl RowOps for Flex {
         let (x, chunk) = (input.storage::<f32>(), rows_of(columns));
         let values = written(rows, chunk, |number, out| {
             let x = &x[number * chunk * columns..][..out.len() * columns];
-            Arch::new().dispatch(Means { out, x });
+            arch().dispatch(Means { out, x });
         });
         tensor(values, Shape::new([rows]))
     }

@@ -8,12 +8,13 @@
 //! Transformed planes lie as `[channel][16][tile]`. How work is cut depends on sizes only, and partial sums are added in order.
 
 use gemm::Parallelism;
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::affine::{Finish, Raw};
 use super::cpu::{Matrix, Sizes, product};
 use super::values::{CHUNK, written, written_with};
+use crate::simd::arch;
 
 /// Numbers of a transformed tile.
 const TILE: usize = 16;
@@ -396,7 +397,7 @@ pub(super) fn forward(sizes: &Sizes, input: &[f32], weight: &[f32], finish: &imp
     // `[outputs][16][inputs]`
     let kernels = written(sizes.outputs * TILE * sizes.inputs, TILE * sizes.inputs, |output, wide| {
         let weight = &weight[9 * output * sizes.inputs..];
-        Arch::new().dispatch(Widen { weight, step: 9, taps: [0, 1, 2, 3, 4, 5, 6, 7, 8], wide });
+        arch().dispatch(Widen { weight, step: 9, taps: [0, 1, 2, 3, 4, 5, 6, 7, 8], wide });
     });
     convolve(sizes, input, &kernels, finish)
 }
@@ -416,7 +417,7 @@ pub(super) fn by_input(sizes: &Sizes, weight: &[f32], output: &[f32]) -> Vec<f32
     };
     let kernels = written(sizes.outputs * TILE * sizes.inputs, TILE * sizes.outputs, |input, wide| {
         let (weight, step) = (&weight[9 * input..], 9 * sizes.inputs);
-        Arch::new().dispatch(Widen { weight, step, taps: [8, 7, 6, 5, 4, 3, 2, 1, 0], wide });
+        arch().dispatch(Widen { weight, step, taps: [8, 7, 6, 5, 4, 3, 2, 1, 0], wide });
     });
     convolve(&turned, output, &kernels, &Raw)
 }
@@ -441,7 +442,7 @@ fn convolve(sizes: &Sizes, input: &[f32], kernels: &[f32], finish: &impl Finish)
             }
             for (channel, products) in scratch.products.chunks_exact(TILE * step).enumerate() {
                 let planes = &mut output[channel * sizes.positions()..];
-                Arch::new().dispatch(Outputs {
+                arch().dispatch(Outputs {
                     sizes,
                     cut,
                     planes: &mut *planes,
@@ -465,7 +466,7 @@ fn transform(sizes: &Sizes, cut: Cut, input: &[f32], rows: (usize, usize), scrat
     scratch.inputs.resize(sizes.inputs * TILE * step, 0.0);
     for (channel, out) in scratch.inputs.chunks_exact_mut(TILE * step).enumerate() {
         let planes = &input[channel * sizes.plane()..];
-        Arch::new().dispatch(Inputs { sizes, cut, planes, rows, out, scratch: &mut scratch.lines });
+        arch().dispatch(Inputs { sizes, cut, planes, rows, out, scratch: &mut scratch.lines });
     }
 }
 
@@ -479,7 +480,7 @@ pub(super) fn by_weight(sizes: &Sizes, input: &[f32], output: &[f32]) -> Vec<f32
     // `[16][outputs][inputs]`
     let plane = sizes.outputs * sizes.inputs;
     written(9 * plane, 9 * sizes.inputs, |output, weight| {
-        Arch::new().dispatch(Narrow { wide: &wide, at: output * sizes.inputs, weight });
+        arch().dispatch(Narrow { wide: &wide, at: output * sizes.inputs, weight });
     })
 }
 
@@ -502,7 +503,7 @@ fn parts(sizes: &Sizes, input: &[f32], output: &[f32]) -> Vec<f32> {
                     scratch.products.resize(sizes.outputs * TILE * step, 0.0);
                     for (channel, out) in scratch.products.chunks_exact_mut(TILE * step).enumerate() {
                         let planes = &output[channel * sizes.positions()..];
-                        Arch::new().dispatch(Pulls { sizes, cut, planes, rows, out, scratch: &mut scratch.lines });
+                        arch().dispatch(Pulls { sizes, cut, planes, rows, out, scratch: &mut scratch.lines });
                     }
                     for (number, sums) in sums.chunks_exact_mut(sizes.outputs * sizes.inputs).enumerate() {
                         let pulls = Matrix::new(&scratch.products[number * step..], sizes.outputs, tiles, TILE * step);
@@ -534,11 +535,11 @@ fn whole(sizes: &Sizes, input: &[f32], output: &[f32]) -> Vec<f32> {
     let step = room(tiles);
     let inputs = written(sizes.inputs * TILE * step, TILE * step, |channel, out| {
         let planes = &input[channel * sizes.plane()..];
-        Arch::new().dispatch(Inputs { sizes, cut, planes, rows, out, scratch: &mut Vec::new() });
+        arch().dispatch(Inputs { sizes, cut, planes, rows, out, scratch: &mut Vec::new() });
     });
     let pulls = written(sizes.outputs * TILE * step, TILE * step, |channel, out| {
         let planes = &output[channel * sizes.positions()..];
-        Arch::new().dispatch(Pulls { sizes, cut, planes, rows, out, scratch: &mut Vec::new() });
+        arch().dispatch(Pulls { sizes, cut, planes, rows, out, scratch: &mut Vec::new() });
     });
     let plane = sizes.outputs * sizes.inputs;
     written(TILE * plane, plane, |number, sums| {
