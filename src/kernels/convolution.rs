@@ -10,7 +10,7 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::ops::ModuleOps;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::backend::{AutodiffBackend, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{DType, Shape, Tensor};
 
@@ -18,7 +18,7 @@ use super::affine::{Affine, After, Finished, Ranged, Raw, Swish, affines};
 use super::cpu;
 use super::curve::{Curve, CurveOps};
 use super::limit::assert_countable;
-use super::norm::{NormOps, of};
+use super::norm::{NormOps, Normalised, of};
 use super::values::tensor;
 
 /// How a kernel goes over an image; no dilation.
@@ -186,6 +186,80 @@ pub(crate) trait ThenOps: ConvolutionOps + NormOps + CurveOps {
         activation: After,
         geometry: Geometry,
     ) -> FloatTensor<Self>;
+}
+
+/// A norm in training and the convolution after it. What the norm gives is not kept: the backward pass makes it again.
+#[backend_extension(Flex, Autodiff)]
+pub(crate) trait NormThenOps: ConvolutionOps + NormOps {
+    /// The convolution of the normalised input, and the mean and biased variance of each channel of the input.
+    fn normalise_convolve(
+        input: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        eps: f64,
+        activation: After,
+        geometry: Geometry,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let (normal, mean, variance) = Self::normalise(input, scale, bias, eps, activation);
+        (Self::convolve(normal, weight, geometry), mean, variance)
+    }
+}
+
+impl NormThenOps for Flex {}
+
+impl<B: NormThenOps, C: CheckpointStrategy> NormThenOps for Autodiff<B, C> {
+    fn normalise_convolve(
+        input: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        eps: f64,
+        activation: After,
+        geometry: Geometry,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        #[derive(Debug)]
+        struct Both;
+        impl<B: NormThenOps> Backward<B, 4> for Both {
+            /// Input, scale, bias, mean, variance, the convolution's weight.
+            type State = ([FloatTensor<B>; 6], f64, After, Geometry);
+
+            fn backward(self, ops: Ops<Self::State, 4>, gradients: &mut Gradients, _: &mut Checkpointer) {
+                let output = gradients.consume::<B>(&ops.node);
+                let ([input, scale, bias, mean, variance, weight], eps, activation, geometry) = ops.state;
+                let [by_input, by_scale, by_bias, by_weight] = ops.parents;
+                if let Some(node) = by_weight {
+                    let [x, s, b] = [&input, &scale, &bias].map(Clone::clone);
+                    let normal = B::normalise_again(x, s, b, mean.clone(), variance.clone(), eps, activation);
+                    let gradient = B::convolve_by_weight(normal, weight.clone(), output.clone(), geometry);
+                    gradients.register::<B>(node.id, gradient);
+                }
+                if by_input.is_none() && by_scale.is_none() && by_bias.is_none() {
+                    return;
+                }
+                let normal = B::convolve_by_input(input.clone(), weight, output, geometry);
+                let of = B::normalise_gradients(input, scale, bias, mean, variance, normal, eps, activation);
+                for (node, gradient) in [(by_input, of.0), (by_scale, of.1), (by_bias, of.2)] {
+                    if let Some(node) = node {
+                        gradients.register::<B>(node.id, gradient);
+                    }
+                }
+            }
+        }
+        let nodes = [input.node(), scale.node(), bias.node(), weight.node()];
+        let all = [input, scale, bias, weight].map(<FloatTensor<Self>>::into_primitive);
+        let [input, scale, bias, weight] = all.clone();
+        let (output, mean, variance) = B::normalise_convolve(input, scale, bias, weight, eps, activation, geometry);
+        let statistics = (Self::from_inner(mean.clone()), Self::from_inner(variance.clone()));
+        let output = match Both.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => {
+                let [input, scale, bias, weight] = all;
+                prepared.finish(([input, scale, bias, mean, variance, weight], eps, activation, geometry), output)
+            }
+            OpsKind::UnTracked(prepared) => prepared.finish(output),
+        };
+        (output, statistics.0, statistics.1)
+    }
 }
 
 /// What follows in operations of its own.
@@ -361,6 +435,30 @@ pub fn convolution_then(input: Tensor<4>, weight: Tensor<4>, geometry: Geometry,
     })
 }
 
+/// [`super::batch_norm`], and the convolution of what it gives, which is not kept for the backward pass but made again. On
+/// the processor; ask [`super::on_processor`] first.
+///
+/// # Shapes
+/// As [`super::batch_norm`] and [`convolution`]; the output is the convolution's.
+#[must_use]
+pub fn batch_norm_convolution(
+    input: Tensor<4>,
+    [scale, bias]: [Tensor<1>; 2],
+    eps: f64,
+    activation: After,
+    weight: Tensor<4>,
+    geometry: Geometry,
+) -> Normalised {
+    let (input, weight) = (input.into_dispatch(), weight.into_dispatch());
+    let (scale, bias) = (scale.into_dispatch(), bias.into_dispatch());
+    let (output, mean, variance) = Dispatch::normalise_convolve(input, scale, bias, weight, eps, activation, geometry);
+    Normalised {
+        output: Tensor::from_dispatch(output),
+        mean: Tensor::from_dispatch(mean),
+        variance: Tensor::from_dispatch(variance),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, clippy::type_complexity, reason = "tests")]
@@ -370,7 +468,7 @@ mod tests {
 
     use super::*;
     use crate::draw::{DrawKey, Stage};
-    use crate::kernels::scale_shift;
+    use crate::kernels::{batch_norm, scale_shift};
 
     fn drawn<const D: usize>(shape: [usize; D], seed: u64, device: &Device) -> Tensor<D> {
         let mut stream = DrawKey { seed, stage: Stage::Initialise, epoch: 0, sample: 0 }.stream();
@@ -538,6 +636,39 @@ mod tests {
         for of in [&scale, &shift] {
             let as_image = |gradients| of.grad(gradients).unwrap().reshape([1, 4, 1, 1]);
             assert!(worst(as_image(&ours), as_image(&theirs)) < 1e-5);
+        }
+    }
+
+    #[test]
+    fn a_norm_before_a_convolution_has_the_bits_of_two_operations() {
+        let device = Device::flex().autodiff();
+        let activations = [After::Linear, After::Relu, After::Relu6, After::Silu];
+        for (case, (images, inputs, outputs, height, width, kernel, stride, padding, groups)) in
+            CASES.into_iter().enumerate()
+        {
+            let geometry = Geometry { stride, padding: [padding; 2], groups };
+            let activation = activations[case % activations.len()];
+            let input = drawn([images, inputs, height, width], 1, &device).require_grad();
+            let weight = drawn([outputs, inputs / groups, kernel, kernel], 2, &device).require_grad();
+            let scale = drawn([inputs], 3, &device).require_grad();
+            let bias = drawn([inputs], 4, &device).require_grad();
+            let pair = [scale.clone(), bias.clone()];
+            let ours = batch_norm_convolution(input.clone(), pair, 1e-3, activation, weight.clone(), geometry);
+            let normal = batch_norm(input.clone(), scale.clone(), bias.clone(), 1e-3, activation);
+            let theirs = convolution(normal.output, weight.clone(), geometry);
+            let bits = |data: burn::tensor::TensorData| -> Vec<u32> { data.iter::<f32>().map(f32::to_bits).collect() };
+            assert_eq!(bits(ours.output.clone().into_data()), bits(theirs.clone().into_data()), "case {case}");
+            assert_eq!(bits(ours.mean.into_data()), bits(normal.mean.into_data()));
+            assert_eq!(bits(ours.variance.into_data()), bits(normal.variance.into_data()));
+            let (ours, theirs) = (ours.output.square().sum().backward(), theirs.square().sum().backward());
+            for of in [&input, &weight] {
+                let both = [&ours, &theirs].map(|gradients| bits(of.grad(gradients).unwrap().into_data()));
+                assert_eq!(both[0], both[1], "gradients of case {case}");
+            }
+            for of in [&scale, &bias] {
+                let both = [&ours, &theirs].map(|gradients| bits(of.grad(gradients).unwrap().into_data()));
+                assert_eq!(both[0], both[1], "gradients of case {case}");
+            }
         }
     }
 

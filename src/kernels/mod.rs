@@ -27,7 +27,7 @@ mod winograd;
 
 pub use affine::After;
 pub use attention::attention;
-pub use convolution::{Geometry, Then, convolution, convolution_then};
+pub use convolution::{Geometry, Then, batch_norm_convolution, convolution, convolution_then};
 pub use curve::{Curve, curve, sum_relu};
 pub use norm::{Normalised, batch_norm, on_processor, scale_shift};
 pub use pool::{Window, largest};

@@ -61,6 +61,17 @@ pub(crate) trait NormOps: Backend {
         activation: After,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
+    /// The output once more, from the mean and variance of the first time: the same bits.
+    fn normalise_again(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        variance: FloatTensor<Self>,
+        eps: f64,
+        activation: After,
+    ) -> FloatTensor<Self>;
+
     /// Its gradients by input, weight and bias.
     fn normalise_gradients(
         input: FloatTensor<Self>,
@@ -315,6 +326,21 @@ impl NormOps for Flex {
         of!(activation, normalised(&input, &weight, &bias, eps, activation))
     }
 
+    fn normalise_again(
+        input: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        mean: FlexTensor,
+        variance: FlexTensor,
+        eps: f64,
+        activation: After,
+    ) -> FlexTensor {
+        let (weight, bias) = (weight.to_contiguous(), bias.to_contiguous());
+        let (scale, shift) =
+            normalising(weight.storage(), bias.storage(), mean.storage::<f32>(), variance.storage::<f32>(), eps);
+        Self::scale_shift(input, channel_values(scale), channel_values(shift), activation)
+    }
+
     fn normalise_gradients(
         input: FlexTensor,
         weight: FlexTensor,
@@ -512,6 +538,20 @@ impl<B: NormOps, C: CheckpointStrategy> NormOps for Autodiff<B, C> {
             OpsKind::UnTracked(prepared) => prepared.finish(output),
         };
         (output, statistics.0, statistics.1)
+    }
+
+    fn normalise_again(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        variance: FloatTensor<Self>,
+        eps: f64,
+        activation: After,
+    ) -> FloatTensor<Self> {
+        // Constants: nothing here is differentiated twice.
+        let [input, weight, bias, mean, variance] = [input, weight, bias, mean, variance].map(Self::inner);
+        Self::from_inner(B::normalise_again(input, weight, bias, mean, variance, eps, activation))
     }
 
     fn normalise_gradients(

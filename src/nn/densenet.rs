@@ -131,6 +131,10 @@ impl Layer {
     }
 
     fn forward(&self, input: Tensor<4>, pass: &Pass) -> Tensor<4> {
+        if self.norm2.follows(pass) {
+            let inner = self.norm1.before(&self.conv1, input, pass, Activation::Relu);
+            return self.norm2.before(&self.conv2, inner, pass, Activation::Relu);
+        }
         let first = self.norm1.forward(input, pass.mode, Activation::Relu);
         self.conv2.forward(self.norm2.after(&self.conv1, first, None, pass, Activation::Relu), pass.precision)
     }
@@ -144,6 +148,6 @@ struct Transition {
 
 impl Transition {
     fn forward(&self, input: Tensor<4>, pass: &Pass) -> Tensor<4> {
-        HALVE.forward(self.conv.forward(self.norm.forward(input, pass.mode, Activation::Relu), pass.precision))
+        HALVE.forward(self.norm.before(&self.conv, input, pass, Activation::Relu))
     }
 }

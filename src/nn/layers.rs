@@ -8,7 +8,8 @@ use burn::tensor::{Device, Shape, Tensor};
 
 use super::precision::{convolve, product};
 use crate::kernels::{
-    self, After, Curve, Geometry, Then, convolution_then, curve, on_processor, row_means, scale_shift,
+    self, After, Curve, Geometry, Normalised, Then, batch_norm_convolution, convolution_then, curve, on_processor,
+    row_means, scale_shift,
 };
 use crate::study::Precision;
 
@@ -170,6 +171,12 @@ impl Convolution {
     pub(super) fn forward_then(&self, input: Tensor<4>, then: Then) -> Tensor<4> {
         let geometry = self.geometry(&input);
         convolution_then(input, self.weight.val(), geometry, then)
+    }
+
+    /// A norm in training, with its scale and bias, and the convolution; only for one without a bias, on the processor.
+    pub(super) fn forward_normal(&self, input: Tensor<4>, pair: [Tensor<1>; 2], eps: f64, after: After) -> Normalised {
+        let geometry = self.geometry(&input);
+        batch_norm_convolution(input, pair, eps, after, self.weight.val(), geometry)
     }
 
     pub(super) fn has_bias(&self) -> bool {

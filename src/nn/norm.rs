@@ -79,9 +79,7 @@ impl BatchNorm {
         pass: &Pass,
         activation: Activation,
     ) -> Tensor<4> {
-        let (mode, whole) = (pass.mode, pass.precision == Precision::F32);
-        let still = mode == Mode::Eval || !self.training.is_enabled();
-        if still && whole && on_processor(&input.device()) && !convolution.has_bias() {
+        if !self.follows(pass) && taken(&input, pass) && !convolution.has_bias() {
             let (scale, shift) = self.affine();
             let (activation, rest) = match activation.after() {
                 Some(after) => (after, Activation::Linear),
@@ -90,11 +88,43 @@ impl BatchNorm {
             let then = Then { scale, shift, added, activation };
             return activate(convolution.forward_then(input, then), rest);
         }
-        let output = convolution.forward(input, pass.precision);
+        self.ending(convolution.forward(input, pass.precision), added, pass.mode, activation)
+    }
+
+    /// The norm and its activation, and the convolution after them; where the norm follows the batches, in one operation that keeps
+    /// nothing of what lies between.
+    ///
+    /// # Shapes
+    /// As [`Convolution::forward`].
+    #[must_use]
+    pub fn before(
+        &self,
+        convolution: &Convolution,
+        input: Tensor<4>,
+        pass: &Pass,
+        activation: Activation,
+    ) -> Tensor<4> {
+        match activation.after() {
+            Some(after) if self.follows(pass) && taken(&input, pass) && !convolution.has_bias() => {
+                let [images, _, height, width] = input.dims();
+                let result = convolution.forward_normal(input, [self.weight(), self.bias.val()], self.eps, after);
+                self.blend(result.mean, result.variance, images * height * width);
+                result.output
+            }
+            _ => convolution.forward(self.forward(input, pass.mode, activation), pass.precision),
+        }
+    }
+
+    /// Are the statistics those of the batch in this pass?
+    pub(super) fn follows(&self, pass: &Pass) -> bool {
+        pass.mode == Mode::Train && self.training.is_enabled()
+    }
+
+    fn ending(&self, input: Tensor<4>, added: Option<Tensor<4>>, mode: Mode, activation: Activation) -> Tensor<4> {
         match (added, activation) {
-            (None, _) => self.forward(output, mode, activation),
-            (Some(added), Activation::Relu) => sum_relu(self.forward(output, mode, Activation::Linear), added),
-            (Some(added), _) => activate(self.forward(output, mode, Activation::Linear) + added, activation),
+            (None, _) => self.forward(input, mode, activation),
+            (Some(added), Activation::Relu) => sum_relu(self.forward(input, mode, Activation::Linear), added),
+            (Some(added), _) => activate(self.forward(input, mode, Activation::Linear) + added, activation),
         }
     }
 
@@ -115,9 +145,14 @@ impl BatchNorm {
             let result = batch_norm_train(input, weight, bias, self.eps);
             (activate(result.output, activation.into()), result.mean, result.variance)
         };
-        self.running_mean.blend(mean, 1.0);
-        self.running_var.blend(variance, unbiased(images * height * width));
+        self.blend(mean, variance, images * height * width);
         output
+    }
+
+    /// Moves the running statistics towards those of a batch with so many values a channel.
+    fn blend(&self, mean: Tensor<1>, variance: Tensor<1>, count: usize) {
+        self.running_mean.blend(mean, 1.0);
+        self.running_var.blend(variance, unbiased(count));
     }
 
     fn with_running_statistics(&self, input: Tensor<4>, activation: After) -> Tensor<4> {
@@ -141,6 +176,46 @@ impl BatchNorm {
         let shift = self.bias.val() - self.running_mean.value() * scale.clone();
         (scale, shift)
     }
+}
+
+/// Is this a pass whose operations the processor has in one?
+fn taken(input: &Tensor<4>, pass: &Pass) -> bool {
+    pass.precision == Precision::F32 && on_processor(&input.device())
+}
+
+/// Convolutions, each with its norm and what follows it, one after the other; `added` before the last activation.
+///
+/// # Shapes
+/// `[images, channels, height, width]` of the first's input to of the last's output.
+pub(super) fn links<const N: usize>(
+    links: [(&Convolution, &BatchNorm, Activation); N],
+    input: Tensor<4>,
+    added: Option<Tensor<4>>,
+    pass: &Pass,
+) -> Tensor<4> {
+    let mut added = added;
+    let mut value = input;
+    let mut before: Option<(&BatchNorm, Activation)> = None;
+    for (place, (convolution, norm, activation)) in links.into_iter().enumerate() {
+        let last = place + 1 == N;
+        let added = added.take_if(|_| last);
+        if norm.follows(pass) {
+            value = match before {
+                Some((norm, activation)) => norm.before(convolution, value, pass, activation),
+                None => convolution.forward(value, pass.precision),
+            };
+            before = Some((norm, activation));
+            if last {
+                return norm.ending(value, added, pass.mode, activation);
+            }
+        } else {
+            if let Some((norm, activation)) = before.take() {
+                value = norm.forward(value, pass.mode, activation);
+            }
+            value = norm.after(convolution, value, added, pass, activation);
+        }
+    }
+    value
 }
 
 /// From the biased to the unbiased variance of `n` values. One value has no unbiased variance: left as it is.

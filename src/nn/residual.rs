@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::Pass;
 use super::layers::{Activation, Convolution, ConvolutionShape, Squeeze, conv};
-use super::norm::BatchNorm;
+use super::norm::{BatchNorm, links};
 use crate::kernels::sum_relu;
 
 /// Convolutions, a gate if the network has them, and what came in, added. The third convolution is a bottleneck's.
@@ -112,22 +112,24 @@ impl Block {
             Some((convolution, norm)) => norm.after(convolution, input.clone(), None, pass, Activation::Linear),
             None => input.clone(),
         };
-        let mut inner = self.bn1.after(&self.conv1, input, None, pass, Activation::Relu);
-        let (mut convolution, mut norm) = (&self.conv2, &self.bn2);
-        if let (Some(conv3), Some(bn3)) = (&self.conv3, &self.bn3) {
-            inner = norm.after(convolution, inner, None, pass, Activation::Relu);
-            (convolution, norm) = (conv3, bn3);
-        }
-        if self.se_module.is_none() && !pass.drops() {
-            return norm.after(convolution, inner, Some(shortcut), pass, Activation::Relu);
-        }
-        // A gated branch of two convolutions ends with an activation, one that is not gated without.
-        let gated_pair = self.conv3.is_none() && self.se_module.is_some();
-        let after = if gated_pair { Activation::Relu } else { Activation::Linear };
-        inner = norm.after(convolution, inner, None, pass, after);
+        let gated = self.se_module.is_some();
+        let sums = !gated && !pass.drops();
+        // A gated branch of two convolutions ends with an activation, one that is not gated only after the sum.
+        let last = if sums || (gated && self.conv3.is_none()) { Activation::Relu } else { Activation::Linear };
+        let first = (&self.conv1, &self.bn1, Activation::Relu);
+        let (added, rest) = if sums { (Some(shortcut), None) } else { (None, Some(shortcut)) };
+        let mut inner = match (&self.conv3, &self.bn3) {
+            (Some(conv3), Some(bn3)) => {
+                links([first, (&self.conv2, &self.bn2, Activation::Relu), (conv3, bn3, last)], input, added, pass)
+            }
+            _ => links([first, (&self.conv2, &self.bn2, last)], input, added, pass),
+        };
         if let Some(gate) = &self.se_module {
             inner = gate.forward(inner, pass.precision);
         }
-        sum_relu(pass.branch(index, inner), shortcut)
+        match rest {
+            Some(shortcut) => sum_relu(pass.branch(index, inner), shortcut),
+            None => inner,
+        }
     }
 }

@@ -76,6 +76,8 @@ struct Step {
     /// Of a convolution, how many steps after it can be done with it, since each reads what the one before made and nobody else
     /// does: its norm, and the sum after that.
     chain: usize,
+    /// Of a norm, whether the next step is a convolution that alone reads what it gives.
+    pair: bool,
 }
 
 /// A network of named layers.
@@ -93,15 +95,47 @@ impl Wired {
         let mut values = vec![Some(images)];
         let chains = !pass.looks() && !pass.drops();
         while let Some(step) = self.steps.get(values.len() - 1) {
-            let output = if chains && step.chain > 0 {
-                self.run_chain(values.len() - 1, &mut values, pass)
+            let at = values.len() - 1;
+            let output = if let (Some((norm, activation, convolution)), false) = (self.pair(at, pass), pass.looks()) {
+                let input = take(&mut values, step.reads[0]);
+                values.push(None);
+                norm.before(convolution, input, pass, activation)
+            } else if chains && step.chain > 0 && !self.follows(at + 1, pass) {
+                self.run_chain(at, &mut values, pass)
             } else {
                 let read = step.reads.iter().map(|read| take(&mut values, *read)).collect();
                 self.run(step.operation, read, pass)
             };
+            let step = &self.steps[values.len() - 1];
             values.push(Some(step.stages.iter().fold(output, |output, stage| pass.seen(stage, output))));
         }
         values.pop().flatten().expect("invariant: the last value is never read")
+    }
+
+    /// A norm that follows the batches, and the convolution that alone reads what it gives.
+    fn pair(&self, at: usize, pass: &Pass) -> Option<(&BatchNorm, Activation, &Convolution)> {
+        let (step, next) = (self.steps.get(at)?, self.steps.get(at + 1)?);
+        match (step.operation, next.operation) {
+            (Operation::Normalise(norm, activation), Operation::Convolve(convolution)) if step.pair => {
+                match (&self.layers[norm].1, &self.layers[convolution].1) {
+                    (Layer::Norm(norm), Layer::Convolution(convolution)) if norm.follows(pass) => {
+                        Some((norm, activation, convolution))
+                    }
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// Is this step a norm that follows the batches?
+    fn follows(&self, at: usize, pass: &Pass) -> bool {
+        match self.steps.get(at).map(|step| step.operation) {
+            Some(Operation::Normalise(norm, _)) => {
+                matches!(&self.layers[norm].1, Layer::Norm(norm) if norm.follows(pass))
+            }
+            _ => false,
+        }
     }
 
     /// A convolution and the steps of its chain; what lies between is not there afterwards.
@@ -192,7 +226,7 @@ impl Sketch {
 
     fn step(&mut self, operation: Operation, reads: &[Value], channels: usize) -> Value {
         let reads = reads.iter().map(|value| (value.number, false)).collect();
-        self.steps.push(Step { operation, reads, stages: Vec::new(), chain: 0 });
+        self.steps.push(Step { operation, reads, stages: Vec::new(), chain: 0, pair: false });
         Value { number: self.steps.len(), channels }
     }
 
@@ -309,6 +343,10 @@ impl Sketch {
         }
         for at in 0..self.steps.len() {
             self.steps[at].chain = self.chain(at, &readers);
+            self.steps[at].pair = self.steps.get(at + 1).is_some_and(|next| {
+                let reads = readers[at + 1] == 1 && next.reads[0].0 == at + 1;
+                reads && matches!(next.operation, Operation::Convolve(_))
+            });
         }
         Wired { layers: self.layers, steps: self.steps.into(), branches: self.branches }
     }

@@ -17,7 +17,7 @@ const ONLY_IN: [(&str, &[&str]); 12] = [
     ("zip::", &["nn/weights/torch.rs", "nn/weights/vit_npz.rs"]),
     ("hdf5_pure::", &["nn/weights/hdf5.rs"]),
     ("std::fs", &["host.rs", "store/", "images/cache.rs", "cli/", "main.rs", "nn/"]),
-    ("std::env", &["host.rs", "store/", "cli/", "main.rs", "nn/"]),
+    ("std::env", &["host.rs", "store/", "cli/", "main.rs", "nn/", "simd.rs"]),
 ];
 
 /// Every Rust file below `src/`, with its path from there, sorted.
