@@ -318,8 +318,10 @@ fn check_tree(
             }
         }
     }
-    for grid in &grids {
-        run::precision(&run, &grid.variants, &mut evaluator.problems);
+    if !overrides.elsewhere {
+        for grid in &grids {
+            run::precision(&run, &grid.variants, &mut evaluator.problems);
+        }
     }
     evaluator.warn_unused(id);
     problems.extend(evaluator.problems);

@@ -41,6 +41,8 @@ pub struct Overrides {
     pub values: Option<(String, String)>,
     /// `--study NAME`.
     pub study: Pick,
+    /// `--device`: what the file's `run` blocks say of devices does not count.
+    pub elsewhere: bool,
 }
 
 /// A value from outside for one `param`.

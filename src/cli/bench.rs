@@ -39,7 +39,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: crate::exec::Choice,
     /// What the network's products are computed in
-    #[arg(long, value_enum, default_value_t = Precision::F32)]
+    #[arg(long, value_enum, default_value_t = Precision::F32, conflicts_with_all = ["loss", "images"])]
     precision: Precision,
     /// Steps that are timed, after two that are not; the median counts
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10000))]

@@ -317,20 +317,23 @@ impl StudyArguments {
 
     /// Reads and checks the study without telling anything. `alone`: what is looked at without `--study`.
     fn check(&self, host: &dyn Host, alone: Pick) -> Result<Outcome, Outcomes> {
-        let values = self.values()?;
+        Ok(check_file(host, &self.study, &self.overrides(alone)?))
+    }
+
+    fn overrides(&self, alone: Pick) -> Result<Overrides, Outcomes> {
         let study = self.name.clone().map_or(alone, Pick::Named);
-        let overrides = Overrides { set: self.set.clone(), values, study };
-        Ok(check_file(host, &self.study, &overrides))
+        Ok(Overrides { set: self.set.clone(), values: self.values()?, study, elsewhere: false })
     }
 
     /// Reads and checks the study, tells its problems, and goes on only if there is no error.
     fn load(&self) -> Result<Loaded, Outcomes> {
-        self.load_but(&[])
+        self.load_but(&[], false)
     }
 
-    /// The same, without telling of some codes.
-    fn load_but(&self, untold: &[Code]) -> Result<Loaded, Outcomes> {
-        let outcome = self.check(&RealHost, Pick::Only)?;
+    /// The same, without telling of some codes; `elsewhere`: a device is given, whatever the study's `run` blocks say.
+    fn load_but(&self, untold: &[Code], elsewhere: bool) -> Result<Loaded, Outcomes> {
+        let overrides = Overrides { elsewhere, ..self.overrides(Pick::Only)? };
+        let outcome = check_file(&RealHost, &self.study, &overrides);
         self.tell(&outcome.map, &outcome.problems.clone().without(untold));
         if outcome.problems.has_errors() {
             self.tell_count(&outcome.problems);

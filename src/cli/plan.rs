@@ -33,7 +33,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcomes {
 
 fn planned(arguments: &Arguments) -> Result<Outcomes, Outcomes> {
     // The size of a grid is told with its time, once that is known.
-    let mut loaded = arguments.study.load_but(&[Code::W0702])?;
+    let mut loaded = arguments.study.load_but(&[Code::W0702], false)?;
     let plan = arguments.store.plan(&arguments.study, &mut loaded)?;
     let calibrations = calibrations(arguments, &plan)?;
     let rates = calibrations.rates(&plan);

@@ -137,7 +137,7 @@ mod with_engine {
     pub(in super::super) fn run(arguments: &Arguments) -> Outcomes {
         let begun = Instant::now();
         let started_unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let mut loaded = match arguments.study.load() {
+        let mut loaded = match arguments.study.load_but(&[], arguments.device.is_some()) {
             Ok(loaded) => loaded,
             Err(outcome) => return outcome,
         };

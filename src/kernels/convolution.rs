@@ -37,17 +37,24 @@ impl Geometry {
         ConvOptions::new_with_padding([self.stride; 2], self.padding, [1; 2], self.groups)
     }
 
+    /// Sides of the output; `None`: the kernel is larger than the padded image.
+    fn out(self, sides: [usize; 2], kernel: [usize; 2]) -> Option<[usize; 2]> {
+        let along = |axis: usize| {
+            let (before, after) = self.padding[axis];
+            Some((sides[axis] + before + after).checked_sub(kernel[axis])? / self.stride + 1)
+        };
+        Some([along(0)?, along(1)?])
+    }
+
     /// The sizes the processor's kernels need; `None` for what only burn does.
     fn sizes(self, input: &Shape, weight: &Shape, dtypes: [DType; 2]) -> Option<cpu::Sizes> {
         let [images, inputs, height, width] = input.dims();
         let [outputs, _, kernel_height, kernel_width] = weight.dims();
-        let [(top, bottom), (left, right)] = self.padding;
+        let [(top, _), (left, _)] = self.padding;
         if dtypes != [DType::F32; 2] {
             return None;
         }
-        let out = |side: usize, kernel: usize, (before, after): (usize, usize)| {
-            Some((side + before + after).checked_sub(kernel)? / self.stride + 1)
-        };
+        let [out_height, out_width] = self.out([height, width], [kernel_height, kernel_width])?;
         Some(cpu::Sizes {
             images,
             inputs,
@@ -56,8 +63,8 @@ impl Geometry {
             outputs,
             kernel_height,
             kernel_width,
-            out_height: out(height, kernel_height, (top, bottom))?,
-            out_width: out(width, kernel_width, (left, right))?,
+            out_height,
+            out_width,
             stride: self.stride,
             top,
             left,
@@ -194,14 +201,14 @@ pub(crate) trait NormThenOps: ConvolutionOps + NormOps {
     /// The convolution of the normalised input, and the mean and biased variance of each channel of the input.
     fn normalise_convolve(
         input: FloatTensor<Self>,
-        scale: FloatTensor<Self>,
+        gain: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         eps: f64,
         activation: After,
         geometry: Geometry,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let (normal, mean, variance) = Self::normalise(input, scale, bias, eps, activation);
+        let (normal, mean, variance) = Self::normalise(input, gain, bias, eps, activation);
         (Self::convolve(normal, weight, geometry), mean, variance)
     }
 }
@@ -211,7 +218,7 @@ impl NormThenOps for Flex {}
 impl<B: NormThenOps, C: CheckpointStrategy> NormThenOps for Autodiff<B, C> {
     fn normalise_convolve(
         input: FloatTensor<Self>,
-        scale: FloatTensor<Self>,
+        gain: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         eps: f64,
@@ -221,40 +228,40 @@ impl<B: NormThenOps, C: CheckpointStrategy> NormThenOps for Autodiff<B, C> {
         #[derive(Debug)]
         struct Both;
         impl<B: NormThenOps> Backward<B, 4> for Both {
-            /// Input, scale, bias, mean, variance, the convolution's weight.
+            /// Input, gain, bias, mean, variance, the convolution's weight.
             type State = ([FloatTensor<B>; 6], f64, After, Geometry);
 
             fn backward(self, ops: Ops<Self::State, 4>, gradients: &mut Gradients, _: &mut Checkpointer) {
                 let output = gradients.consume::<B>(&ops.node);
-                let ([input, scale, bias, mean, variance, weight], eps, activation, geometry) = ops.state;
-                let [by_input, by_scale, by_bias, by_weight] = ops.parents;
+                let ([input, gain, bias, mean, variance, weight], eps, activation, geometry) = ops.state;
+                let [by_input, by_gain, by_bias, by_weight] = ops.parents;
                 if let Some(node) = by_weight {
-                    let [x, s, b] = [&input, &scale, &bias].map(Clone::clone);
+                    let [x, s, b] = [&input, &gain, &bias].map(Clone::clone);
                     let normal = B::normalise_again(x, s, b, mean.clone(), variance.clone(), eps, activation);
                     let gradient = B::convolve_by_weight(normal, weight.clone(), output.clone(), geometry);
                     gradients.register::<B>(node.id, gradient);
                 }
-                if by_input.is_none() && by_scale.is_none() && by_bias.is_none() {
+                if by_input.is_none() && by_gain.is_none() && by_bias.is_none() {
                     return;
                 }
                 let normal = B::convolve_by_input(input.clone(), weight, output, geometry);
-                let of = B::normalise_gradients(input, scale, bias, mean, variance, normal, eps, activation);
-                for (node, gradient) in [(by_input, of.0), (by_scale, of.1), (by_bias, of.2)] {
+                let of = B::normalise_gradients(input, gain, bias, mean, variance, normal, eps, activation);
+                for (node, gradient) in [(by_input, of.0), (by_gain, of.1), (by_bias, of.2)] {
                     if let Some(node) = node {
                         gradients.register::<B>(node.id, gradient);
                     }
                 }
             }
         }
-        let nodes = [input.node(), scale.node(), bias.node(), weight.node()];
-        let all = [input, scale, bias, weight].map(<FloatTensor<Self>>::into_primitive);
-        let [input, scale, bias, weight] = all.clone();
-        let (output, mean, variance) = B::normalise_convolve(input, scale, bias, weight, eps, activation, geometry);
+        let nodes = [input.node(), gain.node(), bias.node(), weight.node()];
+        let all = [input, gain, bias, weight].map(<FloatTensor<Self>>::into_primitive);
+        let [input, gain, bias, weight] = all.clone();
+        let (output, mean, variance) = B::normalise_convolve(input, gain, bias, weight, eps, activation, geometry);
         let statistics = (Self::from_inner(mean.clone()), Self::from_inner(variance.clone()));
         let output = match Both.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {
-                let [input, scale, bias, weight] = all;
-                prepared.finish(([input, scale, bias, mean, variance, weight], eps, activation, geometry), output)
+                let [input, gain, bias, weight] = all;
+                prepared.finish(([input, gain, bias, mean, variance, weight], eps, activation, geometry), output)
             }
             OpsKind::UnTracked(prepared) => prepared.finish(output),
         };
@@ -399,11 +406,13 @@ impl<B: ThenOps, C: CheckpointStrategy> ThenOps for Autodiff<B, C> {
 /// `[images, outputs, out height, out width]`, with `out = (side + padding - kernel) / stride + 1`.
 #[must_use]
 pub fn convolution(input: Tensor<4>, weight: Tensor<4>, geometry: Geometry) -> Tensor<4> {
-    let (device, sides) = (input.device(), input.dims());
-    let output = Tensor::from_dispatch(Dispatch::convolve(input.into_dispatch(), weight.into_dispatch(), geometry));
-    assert_countable(&sides, &device);
-    assert_countable(&output.dims(), &device);
-    output
+    let device = input.device();
+    let [images, _, height, width] = input.dims();
+    let [outputs, _, rows, columns] = weight.dims();
+    let [high, wide] = geometry.out([height, width], [rows, columns]).unwrap_or_default();
+    assert_countable(&input.dims(), &device);
+    assert_countable(&[images, outputs, high, wide], &device);
+    Tensor::from_dispatch(Dispatch::convolve(input.into_dispatch(), weight.into_dispatch(), geometry))
 }
 
 /// What follows a convolution whose norm's statistics stand still.
@@ -443,15 +452,15 @@ pub fn convolution_then(input: Tensor<4>, weight: Tensor<4>, geometry: Geometry,
 #[must_use]
 pub fn batch_norm_convolution(
     input: Tensor<4>,
-    [scale, bias]: [Tensor<1>; 2],
+    [gain, bias]: [Tensor<1>; 2],
     eps: f64,
     activation: After,
     weight: Tensor<4>,
     geometry: Geometry,
 ) -> Normalised {
     let (input, weight) = (input.into_dispatch(), weight.into_dispatch());
-    let (scale, bias) = (scale.into_dispatch(), bias.into_dispatch());
-    let (output, mean, variance) = Dispatch::normalise_convolve(input, scale, bias, weight, eps, activation, geometry);
+    let (gain, bias) = (gain.into_dispatch(), bias.into_dispatch());
+    let (output, mean, variance) = Dispatch::normalise_convolve(input, gain, bias, weight, eps, activation, geometry);
     Normalised {
         output: Tensor::from_dispatch(output),
         mean: Tensor::from_dispatch(mean),
@@ -484,7 +493,16 @@ mod tests {
     }
 
     /// Images, inputs, outputs, height, width, kernel, stride, padding, groups.
-    const CASES: [(usize, usize, usize, usize, usize, usize, usize, (usize, usize), usize); 27] = [
+    const CASES: [(usize, usize, usize, usize, usize, usize, usize, (usize, usize), usize); 34] = [
+        // cut into several pieces: columns, tiles, strips
+        (1, 32, 64, 60, 50, 1, 1, (0, 0), 1),
+        (1, 32, 32, 60, 60, 3, 2, (1, 1), 1),
+        (2, 64, 64, 40, 40, 3, 1, (1, 1), 1),
+        (1, 200, 200, 30, 30, 3, 1, (1, 1), 1),
+        // steps of three, and steps over pixels
+        (2, 6, 6, 10, 11, 3, 3, (1, 1), 6),
+        (2, 6, 6, 9, 8, 1, 2, (0, 0), 6),
+        (2, 6, 6, 9, 8, 2, 3, (1, 0), 6),
         (3, 5, 7, 24, 20, 3, 1, (1, 1), 1),
         (3, 5, 7, 24, 20, 3, 2, (1, 1), 1),
         (2, 3, 8, 33, 31, 7, 2, (3, 3), 1),

@@ -158,7 +158,7 @@ pub(super) fn product(
     if rows == 0 || columns == 0 {
         return;
     }
-    let within = (rows - 1) * row_step + columns <= out.len() && columns <= row_step.max(columns);
+    let within = (rows - 1) * row_step + columns <= out.len() && (rows == 1 || columns <= row_step);
     assert!(a.columns == b.rows && a.fits() && b.fits() && within, "invariant: matrices lie in their slices");
     // Counts and steps of slices in memory, far below the largest isize.
     let step = usize::cast_signed;

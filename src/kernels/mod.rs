@@ -8,7 +8,6 @@
 mod affine;
 mod attention;
 mod convolution;
-#[allow(clippy::inline_always, reason = "the loops inside are compiled once for each set of instructions")]
 mod cpu;
 mod curve;
 pub(crate) mod focal;
@@ -22,7 +21,6 @@ mod pool;
 mod rows;
 pub(crate) mod soft_f1;
 mod values;
-#[allow(clippy::inline_always, reason = "the loops inside are compiled once for each set of instructions")]
 mod winograd;
 
 pub use affine::After;

@@ -141,7 +141,9 @@ impl Planes {
         let (plane, channels) = (self.plane, self.channels);
         let moments = |channel| {
             let Moments { count, mean, squares } = arch().dispatch(Measure { x, plane, channels, channel });
-            (single(mean), single(squares / count.max(1.0)))
+            let variance = squares / count.max(1.0);
+            // rounding may take a constant channel's below zero; what is no number stays so
+            (single(mean), single(if variance < 0.0 { 0.0 } else { variance }))
         };
         (0..channels).into_par_iter().map(moments).unzip()
     }
@@ -659,9 +661,43 @@ mod tests {
     }
 
     #[test]
+    fn a_constant_channel_has_no_variance() {
+        for value in [1e5_f32, 3.3e5, 7.77e4, -123_456.7] {
+            let input = Tensor::<4>::full([3, 1, 100, 91], value, &Device::flex());
+            let (one, none) = (Tensor::ones([1], &Device::flex()), Tensor::zeros([1], &Device::flex()));
+            let result = batch_norm(input, one, none, 1e-5, After::Linear);
+            let variance: f32 = result.variance.into_scalar();
+            assert!((0.0..1.0).contains(&variance), "{value}: {variance}");
+            assert!(result.output.into_data().iter::<f32>().all(f32::is_finite));
+        }
+    }
+
+    #[test]
+    fn bits_do_not_depend_on_the_number_of_threads() {
+        let bits = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let input = drawn([5, 7, 100, 100], 1).require_grad();
+                let (weight, bias) = (drawn([7], 2).require_grad(), drawn([7], 3).require_grad());
+                let result = batch_norm(input.clone(), weight.clone(), bias.clone(), 1e-5, After::Silu);
+                let scaled = scale_shift(result.output.clone(), weight.clone(), bias.clone(), After::Relu);
+                let gradients = scaled.powi_scalar(2).sum().backward();
+                let mut all = vec![result.output.into_data(), result.mean.into_data(), result.variance.into_data()];
+                all.push(input.grad(&gradients).unwrap().into_data());
+                all.extend([&weight, &bias].map(|tensor| tensor.grad(&gradients).unwrap().into_data()));
+                all.iter().flat_map(|data| data.iter::<f32>()).map(f32::to_bits).collect::<Vec<u32>>()
+            })
+        };
+        let one = bits(1);
+        assert_eq!(one, bits(2));
+        assert_eq!(one, bits(5));
+    }
+
+    #[test]
     fn batch_norm_is_burns_own() {
         for activation in ACTIVATIONS {
-            let input = (drawn([4, 5, 9, 5], 1) * 3.0 + 7.0).detach().require_grad();
+            // planes of more than one piece
+            let input = (drawn([4, 5, 99, 101], 1) * 3.0 + 7.0).detach().require_grad();
             let (weight, bias) = (drawn([5], 2).require_grad(), drawn([5], 3).require_grad());
             let ours = batch_norm(input.clone(), weight.clone(), bias.clone(), 1e-3, activation);
             let theirs = batch_norm_train(input.clone(), weight.clone(), bias.clone(), 1e-3);

@@ -37,7 +37,7 @@ impl Window {
     /// The longest side: a place in the window is a byte.
     pub const MOST: usize = 16;
 
-    /// Windows along each axis of an image, by PyTorch's rule.
+    /// Windows along each axis of an image, by PyTorch's rule; one where the window is larger than the padded image, which PyTorch refuses.
     fn out(&self, sides: [usize; 2]) -> [usize; 2] {
         std::array::from_fn(|axis| {
             let (before, after) = self.padding[axis];
@@ -144,7 +144,6 @@ fn pool(input: &FlexTensor, window: Window, places: &mut [u8]) -> FlexTensor {
     let taps = layout.taps(1, (window.kernel, window.kernel));
     let x = input.storage::<f32>();
     let length = images * channels * out;
-    let mut values = vec![0.0; length];
     let find = |scratch: &mut Scratch, plane_number: usize, out: &mut [f32], found: Option<&mut [u8]>| {
         let Scratch { padded, run, places } = scratch;
         layout.pad(&x[plane_number * plane..][..plane], height, width, window.outside, padded);
@@ -157,16 +156,18 @@ fn pool(input: &FlexTensor, window: Window, places: &mut [u8]) -> FlexTensor {
             rows(places, layout.step, out_width, found);
         }
     };
-    if places.is_empty() {
-        values = written_with(length, out, Scratch::default, |scratch, number, out| find(scratch, number, out, None));
+    let values = if places.is_empty() {
+        written_with(length, out, Scratch::default, |scratch, number, out| find(scratch, number, out, None))
     } else {
+        let mut values = vec![0.0; length];
         values.par_chunks_mut(out.max(1)).zip(places.par_chunks_mut(out.max(1))).enumerate().for_each_init(
             Scratch::default,
             |scratch, (number, (out, places))| {
                 find(scratch, number, out, Some(places));
             },
         );
-    }
+        values
+    };
     tensor(values, Shape::new([images, channels, out_height, out_width]))
 }
 

@@ -26,8 +26,10 @@ const AT_ONCE: usize = 229_376;
 const FEW_TILES: usize = 64;
 /// Partial sums of a weight gradient...
 const PARTS: usize = 8;
-/// ... where the transformed weights are fewer floats than this; else the whole batch is one product for each of the 16.
+/// ... but where the transformed weights are at least so many floats, the whole batch is one product for each of the 16, ...
 const MANY_WEIGHTS: usize = 1 << 20;
+/// ... unless its tiles are more floats than this, 64 MiB.
+const MOST_AT_ONCE: usize = 1 << 24;
 
 /// Is it a convolution for this file, and not too small for it?
 pub(super) fn fits(sizes: &Sizes) -> bool {
@@ -472,7 +474,9 @@ fn transform(sizes: &Sizes, cut: Cut, input: &[f32], rows: (usize, usize), scrat
 
 /// Gradient by the weight, `[outputs, inputs, 3, 3]`.
 pub(super) fn by_weight(sizes: &Sizes, input: &[f32], output: &[f32]) -> Vec<f32> {
-    let wide = if TILE * sizes.outputs * sizes.inputs >= MANY_WEIGHTS {
+    let tiles = sizes.images * sizes.out_height.div_ceil(2) * sizes.out_width.div_ceil(2);
+    let once = TILE * (sizes.inputs + sizes.outputs) * tiles <= MOST_AT_ONCE;
+    let wide = if once && TILE * sizes.outputs * sizes.inputs >= MANY_WEIGHTS {
         whole(sizes, input, output)
     } else {
         parts(sizes, input, output)

@@ -168,6 +168,7 @@ impl Server {
                 let bytes = crate::host::Host::read(&Desk::default(), Path::new(path)).ok()?;
                 Some((path.to_owned(), String::from_utf8(bytes).ok()?))
             }),
+            elsewhere: false,
         };
     }
 

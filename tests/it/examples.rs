@@ -145,6 +145,19 @@ fn quickstart_is_planned() {
     assert!(plan.contains("4 classes") && plan.contains("train fold 0"), "{plan}");
 }
 
+/// What `benches/frozen.py` times.
+#[test]
+fn the_study_of_the_benchmarks_reads_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let study = root().join("benches/frozen.pipe");
+    fs::write(folder.path().join("labels.csv"), "image,label,patient\n").unwrap();
+    let root = format!("root={}", folder.path().display());
+    // nothing but that this table is empty
+    let told = pipe(folder.path(), &["check", study.to_str().unwrap(), "--set", &root]).ends(1).says("E0212");
+    assert!(told.err.contains("1 error"), "{}", told.err);
+    pipe(folder.path(), &["fmt", "--check", study.to_str().unwrap()]).ends(0);
+}
+
 /// NIH's table in small: its columns, several findings in a cell, and images.
 fn small_nih(folder: &Path) {
     fs::create_dir_all(folder.join("images")).unwrap();

@@ -242,8 +242,15 @@ fn measure(path: &Path) -> Option<Measured> {
     for (case, image) in [("a", "x"), ("b", "y")] {
         let Some(&size) = sizes.get(case) else { continue };
         let stages = Stages::default();
-        let pass = Pass { stages: Some(stages.clone()), ..Mode::Eval.into() };
-        let features = network.features(images(zoo::image(image, size), size, &device), pass);
+        // looked at, a network runs operation by operation; as users run it, some are one
+        let looked_at = Pass { stages: (case == "a").then(|| stages.clone()), ..Mode::Eval.into() };
+        let features = network.features(images(zoo::image(image, size), size, &device), looked_at);
+        if case == "a" {
+            let again = network.features(images(zoo::image(image, size), size, &device), Mode::Eval);
+            let bits =
+                |tensor: &Tensor<2>| -> Vec<u32> { values(tensor.clone()).iter().map(|x| x.to_bits()).collect() };
+            assert_eq!(bits(&features), bits(&again), "{}: not the bits of operations one by one", row.timm);
+        }
         let logits = network.classify(features.clone(), None);
         for (what, tensor, worst) in [("features", features, &mut row.features), ("logits", logits, &mut row.logits)] {
             let name = format!("{case}.{what}");
