@@ -103,19 +103,20 @@ impl Rate {
     }
 }
 
-/// 10^9 multiply-adds a second and thread in evaluation, round figures for a core with AVX-512; and bytes that a training step
-/// keeps for each, what one network of each family took in `pipe bench` at 224 pixels (Xception's is a guess).
+/// 10^9 multiply-adds a second and thread in evaluation, half of what `pipe bench` found with AVX-512 on a quiet machine, since most
+/// have less; and bytes that a training step keeps for each at 224 pixels, as found (26 November 2026; the Inceptions, Xception,
+/// NASNet and VGG are guesses from the others).
 fn family(architecture: &Architecture) -> (f64, f64) {
     match architecture {
-        Architecture::ResNet(shape) if !shape.bottleneck => (30.0, 0.03),
-        Architecture::ResNet(_) | Architecture::ResNetV2(_) | Architecture::SeNet(_) => (25.0, 0.04),
-        Architecture::Vgg(_) => (35.0, 0.04),
-        Architecture::DenseNet(_) => (15.0, 0.07),
-        Architecture::Efficient(_) => (10.0, 0.3),
-        Architecture::InceptionV3 { .. } | Architecture::InceptionResNetV2 => (20.0, 0.035),
-        Architecture::Xception { .. } => (15.0, 0.05),
-        Architecture::NasNet(_) => (8.0, 0.2),
-        Architecture::VisionTransformer(_) => (30.0, 0.012),
+        Architecture::ResNet(shape) if !shape.bottleneck => (50.0, 0.023),
+        Architecture::ResNet(_) | Architecture::ResNetV2(_) | Architecture::SeNet(_) => (50.0, 0.03),
+        Architecture::Vgg(_) => (50.0, 0.04),
+        Architecture::DenseNet(_) => (30.0, 0.035),
+        Architecture::Efficient(_) => (20.0, 0.13),
+        Architecture::InceptionV3 { .. } | Architecture::InceptionResNetV2 => (35.0, 0.03),
+        Architecture::Xception { .. } => (25.0, 0.05),
+        Architecture::NasNet(_) => (12.0, 0.15),
+        Architecture::VisionTransformer(_) => (45.0, 0.018),
     }
 }
 
