@@ -240,14 +240,7 @@ mod tests {
     use burn::tensor::activation::softmax;
 
     use super::*;
-    use crate::draw::{DrawKey, Stage};
-
-    fn drawn<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
-        let mut stream = DrawKey { seed, stage: Stage::Initialise, epoch: 0, sample: 0 }.stream();
-        #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
-        let values: Vec<f32> = (0..shape.iter().product::<usize>()).map(|_| stream.normal() as f32).collect();
-        Tensor::<1>::from_floats(values.as_slice(), &Device::flex().autodiff()).reshape(shape)
-    }
+    use crate::kernels::drawn::drawn;
 
     fn composed(all: Tensor<3>, heads: usize) -> Tensor<3> {
         let [images, tokens, wide] = all.dims();

@@ -476,15 +476,8 @@ mod tests {
     use burn::tensor::{Device, FloatDType};
 
     use super::*;
-    use crate::draw::{DrawKey, Stage};
+    use crate::kernels::drawn::drawn_on as drawn;
     use crate::kernels::{batch_norm, scale_shift};
-
-    fn drawn<const D: usize>(shape: [usize; D], seed: u64, device: &Device) -> Tensor<D> {
-        let mut stream = DrawKey { seed, stage: Stage::Initialise, epoch: 0, sample: 0 }.stream();
-        #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
-        let values: Vec<f32> = (0..shape.iter().product::<usize>()).map(|_| stream.normal() as f32).collect();
-        Tensor::<1>::from_floats(values.as_slice(), device).reshape(shape)
-    }
 
     fn worst(ours: Tensor<4>, theirs: Tensor<4>) -> f32 {
         let scale: f32 = theirs.clone().abs().max().into_scalar();

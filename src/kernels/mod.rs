@@ -10,6 +10,8 @@ mod attention;
 mod convolution;
 mod cpu;
 mod curve;
+#[cfg(test)]
+mod drawn;
 pub(crate) mod focal;
 mod grouped;
 mod lanes;

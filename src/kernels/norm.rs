@@ -617,14 +617,7 @@ mod tests {
     use burn::tensor::module::batch_norm_train;
 
     use super::*;
-    use crate::draw::{DrawKey, Stage};
-
-    fn drawn<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
-        let mut stream = DrawKey { seed, stage: Stage::Initialise, epoch: 0, sample: 0 }.stream();
-        #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
-        let values: Vec<f32> = (0..shape.iter().product::<usize>()).map(|_| stream.normal() as f32).collect();
-        Tensor::<1>::from_floats(values.as_slice(), &Device::flex().autodiff()).reshape(shape)
-    }
+    use crate::kernels::drawn::drawn;
 
     fn composed(input: Tensor<4>, activation: After) -> Tensor<4> {
         match activation {

@@ -279,14 +279,7 @@ mod tests {
     use burn::tensor::ops::MaxPoolOptions;
 
     use super::*;
-    use crate::draw::{DrawKey, Stage};
-
-    fn drawn(shape: [usize; 4], seed: u64) -> Tensor<4> {
-        let mut stream = DrawKey { seed, stage: Stage::Initialise, epoch: 0, sample: 0 }.stream();
-        #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
-        let values: Vec<f32> = (0..shape.iter().product::<usize>()).map(|_| stream.normal() as f32).collect();
-        Tensor::<1>::from_floats(values.as_slice(), &Device::flex().autodiff()).reshape(shape)
-    }
+    use crate::kernels::drawn::drawn;
 
     #[test]
     fn values_and_gradients_are_burns_own() {

@@ -366,17 +366,8 @@ pub fn row_means(input: Tensor<2>) -> Tensor<1> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use burn::tensor::Device;
-
     use super::*;
-    use crate::draw::{DrawKey, Stage};
-
-    fn drawn<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
-        let mut stream = DrawKey { seed, stage: Stage::Initialise, epoch: 0, sample: 0 }.stream();
-        #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
-        let values: Vec<f32> = (0..shape.iter().product::<usize>()).map(|_| stream.normal() as f32).collect();
-        Tensor::<1>::from_floats(values.as_slice(), &Device::flex().autodiff()).reshape(shape)
-    }
+    use crate::kernels::drawn::drawn;
 
     fn close<const D: usize>(ours: Tensor<D>, theirs: Tensor<D>, what: &str) {
         let scale: f32 = theirs.clone().abs().max().into_scalar();

@@ -556,6 +556,7 @@ fn whole(sizes: &Sizes, input: &[f32], output: &[f32]) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::drawn::drawn_values as drawn;
 
     /// Sums of products in double precision.
     fn plainly(sizes: &Sizes, input: &[f32], weight: &[f32]) -> Vec<f64> {
@@ -582,13 +583,6 @@ mod tests {
             }
         }
         out
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
-    fn drawn(length: usize, seed: u64) -> Vec<f32> {
-        let key = crate::draw::DrawKey { seed, stage: crate::draw::Stage::Initialise, epoch: 0, sample: 0 };
-        let mut stream = key.stream();
-        (0..length).map(|_| stream.normal() as f32).collect()
     }
 
     #[test]

@@ -18,7 +18,8 @@ use serde::Deserialize;
 use crate::parity::{Fixture, fixtures, images, zoo};
 
 /// How many times the rounding of five draws a sixth may have: in evaluation a kink is hit or it is not; in training the
-/// statistics of a batch spread each hit over all of the network, and draws are more alike. Sums in another order are another draw.
+/// statistics of a batch spread each hit over all of the network, and draws are more alike. Sums in another order are another
+/// draw: of five networks a SE-ResNeXt-50 came to 2.0 times, the others to 1.0 and far less.
 const ROOM: f64 = 5.0;
 const ROOM_IN_TRAINING: f64 = 3.0;
 
