@@ -170,7 +170,8 @@ impl<B: ConvolutionOps, C: CheckpointStrategy> ConvolutionOps for Autodiff<B, C>
     }
 }
 
-/// A convolution and what follows it, finished while a core's cache has it, on the processor.
+/// A convolution and what follows it, finished while a core's cache has it, on the processor. Two operations, since burn's extensions
+/// take no tensor that may be missing.
 #[backend_extension(Flex, Autodiff)]
 pub(crate) trait ThenOps: ConvolutionOps + NormOps + CurveOps {
     /// `activation(convolution * scale + shift)`, scale and shift a channel.
